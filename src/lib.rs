@@ -1,0 +1,23 @@
+//! calltaskd runs outbound call tasks for AI voice agents.
+//!
+//! ```text
+//! RabbitMQ ─▶ consumer ─▶ store ◀─▶ dispatcher ─▶ dialer ─▶ carrier, agent
+//!                           │  ▲                    │
+//!                janitor ───┘  └───── attempt ◀─────┘
+//!                           └─▶ publisher ─▶ RabbitMQ
+//! ```
+//!
+//! Folders are stages on foundations. Stages never import each other: they meet in the store. Imports point one
+//! way, `clock, retry, telemetry, domain ← settings ← bus, store ← dialer ← stages ← daemon ← cli`, which
+//! `tests/architecture.rs` holds.
+
+// Foundations.
+pub mod clock;
+pub mod domain;
+pub mod retry;
+
+// Where state is kept, and how messages travel.
+
+// Stages, in the order of the flow.
+
+// The shell around them.
