@@ -15,6 +15,8 @@
 pub mod clock;
 pub mod domain;
 pub mod retry;
+pub mod settings;
+pub mod telemetry;
 
 // Where state is kept, and how messages travel.
 

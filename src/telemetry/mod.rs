@@ -1,0 +1,223 @@
+//! Where the log goes and what may stand in it.
+//!
+//! Must not know the settings (they import this folder) and must never let a phone number or a password
+//! through: some libraries write whole messages, statement parameters or URLs, and a filter that an operator
+//! sets at night must not be the only thing between those and the log.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, ParseError, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+/// What is logged and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logging {
+    /// Directives like `info,calltaskd::dispatcher=debug`; [`filter`] judges them.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// The shape of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// The journal when stderr leads there, text on a terminal, else JSON.
+    Auto,
+    Text,
+    Json,
+    Journald,
+}
+
+impl LogFormat {
+    /// Every format with the name that the settings give it.
+    pub const ALL: [(&str, Self); 4] =
+        [("auto", Self::Auto), ("text", Self::Text), ("json", Self::Json), ("journald", Self::Journald)];
+}
+
+/// Why a text is no filter. The message fits a problem of the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum FilterError {
+    #[error("cannot be understood; write a level or directives, like info,calltaskd=debug")]
+    Unreadable(#[from] ParseError),
+    #[error("has {0}, which is no level (off, error, warn, info, debug, trace); for a target write {0}=LEVEL")]
+    NoLevel(String),
+}
+
+/// What these targets say at this level, or at a more talkative one, holds phone numbers or passwords.
+///
+/// lapin prints a returned message with its body as a warning and every frame at trace level, its transport
+/// prints the URL of the broker, and tokio-postgres prints the parameters of each statement.
+const CONFIDENTIAL: [(&str, Level); 4] = [
+    ("lapin::returned_messages", Level::WARN),
+    ("lapin", Level::TRACE),
+    ("amq_protocol_tcp", Level::TRACE),
+    ("tokio_postgres::query", Level::DEBUG),
+];
+
+type Output = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Starts the log of this process. A second start changes nothing: tests run several daemons in one process.
+pub fn start(logging: &Logging) {
+    let terminal = io::stderr().is_terminal();
+    let format = chosen(logging.format, stderr_is_journal(), terminal);
+    let (output, failure) = output(format, terminal);
+    let filter = filter(&logging.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    if subscriber(output, filter).try_init().is_ok()
+        && let Some(error) = failure
+    {
+        tracing::warn!(%error, "the journal cannot be reached, so the log goes to stderr");
+    }
+}
+
+/// Reads the directives of `logging.level`.
+pub fn filter(level: &str) -> Result<EnvFilter, FilterError> {
+    // The library takes a lone word for a target and then logs nothing else: "verbose" would mean silence.
+    let lone = |word: &&str| !word.is_empty() && !word.contains(['=', '[']);
+    for word in level.split(',').map(str::trim).filter(lone) {
+        if word.parse::<LevelFilter>().is_err() {
+            return Err(FilterError::NoLevel(word.to_owned()));
+        }
+    }
+    Ok(EnvFilter::try_new(level)?)
+}
+
+fn subscriber(output: Output, filter: EnvFilter) -> impl Subscriber + Send + Sync {
+    tracing_subscriber::registry().with(output).with(filter).with(filter_fn(|metadata| !is_confidential(metadata)))
+}
+
+fn is_confidential(metadata: &Metadata<'_>) -> bool {
+    CONFIDENTIAL.iter().any(|(target, level)| {
+        let inner = metadata.target().strip_prefix(target);
+        // In tracing's order a more talkative level is the greater one.
+        inner.is_some_and(|rest| rest.is_empty() || rest.starts_with("::")) && metadata.level() >= level
+    })
+}
+
+fn chosen(format: LogFormat, journal: bool, terminal: bool) -> LogFormat {
+    match format {
+        LogFormat::Auto if journal => LogFormat::Journald,
+        LogFormat::Auto if terminal => LogFormat::Text,
+        LogFormat::Auto => LogFormat::Json,
+        chosen => chosen,
+    }
+}
+
+/// The layer that writes, and why it is not the wished one: without a journal the log must still go somewhere.
+fn output(format: LogFormat, terminal: bool) -> (Output, Option<io::Error>) {
+    match format {
+        LogFormat::Json => (json(io::stderr), None),
+        LogFormat::Journald => match tracing_journald::layer() {
+            Ok(journal) => (journal.with_syslog_identifier("calltaskd".to_owned()).boxed(), None),
+            Err(error) => (text(terminal), Some(error)),
+        },
+        LogFormat::Text | LogFormat::Auto => (text(terminal), None),
+    }
+}
+
+fn text(terminal: bool) -> Output {
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    // On a terminal the library decides, because it heeds NO_COLOR.
+    if terminal { layer.boxed() } else { layer.with_ansi(false).boxed() }
+}
+
+fn json<W>(writer: W) -> Output
+where
+    W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer).boxed()
+}
+
+/// True when systemd connected this process's stderr to the journal (systemd.exec(5), `JOURNAL_STREAM`).
+///
+/// The variable is inherited also by a process whose stderr leads elsewhere by now, so device and inode count.
+fn stderr_is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() else {
+        return false;
+    };
+    let metadata = File::from(stderr).metadata();
+    metadata.is_ok_and(|stderr| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(level: &str, log: impl FnOnce()) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let output = json(move || writer.clone());
+        let subscriber = subscriber(output, filter(level).unwrap());
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = written.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn no_filter_lets_a_message_body_a_parameter_or_a_url_into_the_log() {
+        for level in ["trace", "lapin::returned_messages=trace,tokio_postgres::query=trace,lapin=trace"] {
+            let log = logged(level, || {
+                tracing::warn!(target: "lapin::returned_messages", "body +4930123456");
+                tracing::trace!(target: "lapin::channels", "frame +4930123456");
+                tracing::trace!(target: "amq_protocol_tcp", "amqp://guest:guest@");
+                tracing::debug!(target: "tokio_postgres::query", "parameters +4930123456");
+                tracing::error!(target: "lapin::returned_messages", "kept one");
+                tracing::debug!(target: "lapin::channels", "kept two");
+                tracing::info!(target: "tokio_postgres::query", "kept three");
+            });
+            assert!(!log.contains("+4930") && !log.contains("guest"), "{level}: {log}");
+            assert_eq!(log.matches("kept").count(), 3, "{level}: {log}");
+        }
+    }
+
+    #[test]
+    fn the_level_decides_what_is_logged() {
+        let log = logged("info,calltaskd::dispatcher=debug", || {
+            tracing::debug!(target: "calltaskd::dispatcher", "shown");
+            tracing::debug!(target: "calltaskd::store", "hidden");
+            tracing::info!(target: "calltaskd::store", number = 7, "shown too");
+        });
+        assert_eq!(log.lines().count(), 2, "{log}");
+        assert!(log.contains(r#""message":"shown too","number":7"#), "{log}");
+    }
+
+    #[test]
+    fn a_filter_is_a_level_or_directives() {
+        for good in ["info", "WARN", "off", "info,calltaskd=debug", "calltaskd[call{id=1}]=debug"] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        assert!(matches!(filter("verbose"), Err(FilterError::NoLevel(word)) if word == "verbose"));
+        for bad in ["calltaskd=loud", "a=b=c", "info,[{"] {
+            assert!(matches!(filter(bad), Err(FilterError::Unreadable(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn automatic_format_prefers_the_journal_then_the_terminal() {
+        assert_eq!(chosen(LogFormat::Auto, true, true), LogFormat::Journald);
+        assert_eq!(chosen(LogFormat::Auto, false, true), LogFormat::Text);
+        assert_eq!(chosen(LogFormat::Auto, false, false), LogFormat::Json);
+        assert_eq!(chosen(LogFormat::Text, true, false), LogFormat::Text);
+    }
+}
