@@ -1,0 +1,221 @@
+//! Call tasks: their records, their states, and what their owner needs of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::agents::{find_all, from_json};
+use super::schema::tasks;
+use super::service_instances;
+use super::{Store, StoreError, Transaction};
+use crate::domain::agent::Agent;
+use crate::domain::calling_window::CallingWindow;
+use crate::domain::ids::{AgentId, ServiceInstanceId, TaskId, TaskNo};
+use crate::domain::service_instance::{ServiceInstance, TrunkLoad};
+use crate::domain::task::{NewTask, StartObstacle, Task, TaskFilter, TaskRef, TaskState};
+
+/// What the owner of a service instance dials by.
+#[derive(Debug, Clone)]
+pub struct Work {
+    pub service_instance: ServiceInstance,
+    pub trunk_load: TrunkLoad,
+    pub tasks: Vec<RunningTask>,
+}
+
+/// A running task, for its owner.
+#[derive(Debug, Clone)]
+pub struct RunningTask {
+    pub no: TaskNo,
+    pub settings: NewTask,
+    pub agent: Arc<Agent>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = tasks)]
+struct Row {
+    task_no: i64,
+    task_id: Uuid,
+    name: String,
+    state: String,
+    reason: Option<String>,
+    agent_id: String,
+    service_instance_id: String,
+    concurrency: i32,
+    calling_window: Value,
+    ring_timeout_seconds: i32,
+    max_talk_seconds: i32,
+    created_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    completed_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Task {
+    type Error = StoreError;
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let window: CallingWindow = from_json(row.calling_window)?;
+        let state = row.state.parse().map_err(|()| StoreError::Unreadable(format!("task state {}", row.state)))?;
+        Ok(Self {
+            no: TaskNo(row.task_no),
+            settings: NewTask {
+                id: TaskId(row.task_id),
+                name: row.name,
+                agent: AgentId(row.agent_id),
+                service_instance: ServiceInstanceId(row.service_instance_id),
+                concurrency: u32::try_from(row.concurrency).unwrap_or(0),
+                window,
+                ring_timeout_seconds: u32::try_from(row.ring_timeout_seconds).unwrap_or(0),
+                max_talk_seconds: u32::try_from(row.max_talk_seconds).unwrap_or(0),
+            },
+            state,
+            reason: row.reason,
+            created_at: row.created_at,
+            started_at: row.started_at,
+            completed_at: row.completed_at,
+        })
+    }
+}
+
+/// Whether a new task's id and name can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    pub id: bool,
+    pub name: bool,
+}
+
+impl Transaction {
+    /// Whether the id was ever used, and whether a task that is not deleted has the name.
+    pub async fn taken(&mut self, id: Option<TaskId>, name: Option<&str>) -> Result<Taken, StoreError> {
+        let mut taken = Taken { id: false, name: false };
+        if let Some(id) = id {
+            let query = diesel::select(diesel::dsl::exists(tasks::table.filter(tasks::task_id.eq(id.0))));
+            taken.id = query.get_result(&mut self.connection).await?;
+        }
+        if let Some(name) = name {
+            let same = tasks::table.filter(tasks::name.eq(name)).filter(tasks::deleted_at.is_null());
+            taken.name = diesel::select(diesel::dsl::exists(same)).get_result(&mut self.connection).await?;
+        }
+        Ok(taken)
+    }
+
+    /// Writes a new task and its counter.
+    pub async fn create_task(&mut self, task: &NewTask, now: DateTime<Utc>) -> Result<TaskNo, StoreError> {
+        let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+        let no: i64 = diesel::insert_into(tasks::table)
+            .values((
+                tasks::task_id.eq(task.id.0),
+                tasks::name.eq(&task.name),
+                tasks::state.eq(TaskState::Initializing.as_str()),
+                tasks::agent_id.eq(&task.agent.0),
+                tasks::service_instance_id.eq(&task.service_instance.0),
+                tasks::concurrency.eq(signed(task.concurrency)),
+                tasks::start_mode.eq("IMMEDIATE"),
+                tasks::calling_window.eq(json!(task.window)),
+                tasks::ring_timeout_seconds.eq(signed(task.ring_timeout_seconds)),
+                tasks::max_talk_seconds.eq(signed(task.max_talk_seconds)),
+                tasks::created_at.eq(now),
+            ))
+            .returning(tasks::task_no)
+            .get_result(&mut self.connection)
+            .await?;
+        let query = diesel::sql_query("INSERT INTO task_counters (task_no) VALUES ($1)");
+        query.bind::<diesel::sql_types::BigInt, _>(no).execute(&mut self.connection).await?;
+        Ok(TaskNo(no))
+    }
+
+    /// The task of a command. Lock its counter before deciding by its state.
+    pub async fn task(&mut self, task: &TaskRef) -> Result<Option<Task>, StoreError> {
+        let query = tasks::table.filter(tasks::deleted_at.is_null()).select(Row::as_select()).into_boxed();
+        let query = match task {
+            TaskRef::Id(id) => query.filter(tasks::task_id.eq(id.0)),
+            TaskRef::Name(name) => query.filter(tasks::name.eq(name)),
+        };
+        query.first(&mut self.connection).await.optional()?.map(Task::try_from).transpose()
+    }
+
+    /// Moves a task to another state and keeps when and why.
+    pub async fn set_task_state(
+        &mut self,
+        task: TaskNo,
+        state: TaskState,
+        obstacle: Option<StartObstacle>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let reason = obstacle.map(StartObstacle::as_str);
+        let row = diesel::update(tasks::table.find(task.0));
+        row.set((tasks::state.eq(state.as_str()), tasks::reason.eq(reason))).execute(&mut self.connection).await?;
+        if state == TaskState::Running {
+            let first_start = tasks::table.find(task.0).filter(tasks::started_at.is_null());
+            diesel::update(first_start).set(tasks::started_at.eq(now)).execute(&mut self.connection).await?;
+        }
+        let completed_at = (state == TaskState::Completed).then_some(now);
+        if completed_at.is_some() || state == TaskState::Running {
+            let row = diesel::update(tasks::table.find(task.0));
+            row.set(tasks::completed_at.eq(completed_at)).execute(&mut self.connection).await?;
+        }
+        Ok(())
+    }
+
+    /// What stands in the way of a start, by the records as they are now.
+    pub async fn start_obstacle(&mut self, task: &NewTask) -> Result<Option<StartObstacle>, StoreError> {
+        let agent = self.agent(&task.agent).await?;
+        let service_instance = self.service_instance(&task.service_instance).await?;
+        Ok(StartObstacle::find(agent.as_ref(), service_instance.as_ref()))
+    }
+}
+
+impl Store {
+    /// Tasks from the newest to the oldest.
+    pub async fn list_tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>, StoreError> {
+        let mut query = tasks::table
+            .filter(tasks::deleted_at.is_null())
+            .order(tasks::task_no.desc())
+            .limit(filter.most)
+            .select(Row::as_select())
+            .into_boxed();
+        if let Some(state) = filter.state {
+            query = query.filter(tasks::state.eq(state.as_str()));
+        }
+        if let Some(name) = &filter.name {
+            let escaped = name.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+            query = query.filter(tasks::name.ilike(format!("%{escaped}%")));
+        }
+        if let Some(before) = filter.before {
+            query = query.filter(tasks::task_no.lt(before.0));
+        }
+        let rows = query.load(&mut self.connection().await?).await?;
+        rows.into_iter().map(Task::try_from).collect()
+    }
+
+    /// Everything that the owner of a service instance dials by.
+    pub async fn work(&self, id: &ServiceInstanceId) -> Result<Option<Work>, StoreError> {
+        let mut connection = self.connection().await?;
+        let Some(service_instance) = service_instances::find(&mut connection, id).await? else {
+            return Ok(None);
+        };
+        let trunk_load = service_instances::load_of(&mut connection, &service_instance.trunk, None).await?;
+        let rows: Vec<Row> = tasks::table
+            .filter(tasks::service_instance_id.eq(&id.0))
+            .filter(tasks::state.eq(TaskState::Running.as_str()))
+            .filter(tasks::deleted_at.is_null())
+            .order(tasks::task_no)
+            .select(Row::as_select())
+            .load(&mut connection)
+            .await?;
+        let agent_ids: Vec<String> = rows.iter().map(|row| row.agent_id.clone()).collect();
+        let agents = find_all(&mut connection, &agent_ids).await?;
+        let agents: BTreeMap<_, _> = agents.into_iter().map(|(id, agent)| (id, Arc::new(agent))).collect();
+        let mut running = Vec::with_capacity(rows.len());
+        for row in rows {
+            let task = Task::try_from(row)?;
+            let agent = agents.get(&task.settings.agent).cloned();
+            let agent = agent.ok_or_else(|| StoreError::Unreadable(format!("agent {}", task.settings.agent)))?;
+            running.push(RunningTask { no: task.no, settings: task.settings, agent });
+        }
+        Ok(Some(Work { service_instance, trunk_load, tasks: running }))
+    }
+}
