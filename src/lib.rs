@@ -19,6 +19,7 @@ pub mod settings;
 pub mod telemetry;
 
 // Where state is kept, and how messages travel.
+pub mod bus;
 pub mod store;
 
 // Stages, in the order of the flow.

@@ -1,0 +1,56 @@
+//! One connection to the broker, opened when a channel is wanted and there is none.
+
+use lapin::types::LongString;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+
+use super::BusError;
+
+/// Seconds of silence after which the other side is taken for dead.
+const HEARTBEAT_SECONDS: u16 = 10;
+
+/// One connection; several stages may have channels on it.
+#[derive(Debug)]
+pub struct Link {
+    url: SecretString,
+    name: String,
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Link {
+    pub(super) fn new(url: SecretString, name: String) -> Self {
+        Self { url, name, connection: Mutex::new(None) }
+    }
+
+    /// A new channel, on the connection there is or on a new one.
+    pub async fn open_channel(&self) -> Result<Channel, BusError> {
+        let mut connection = self.connection.lock().await;
+        if let Some(open) = connection.as_ref().filter(|open| open.status().connected())
+            && let Ok(channel) = open.create_channel().await
+        {
+            return Ok(channel);
+        }
+        let opened = self.connect().await?;
+        let channel = opened.create_channel().await?;
+        *connection = Some(opened);
+        Ok(channel)
+    }
+
+    async fn connect(&self) -> Result<Connection, BusError> {
+        let parsed = self.url.expose_secret().parse::<AMQPUri>();
+        let mut uri = parsed.map_err(|error| lapin::Error::from(std::io::Error::other(error)))?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        let properties = ConnectionProperties::default().with_connection_name(LongString::from(self.name.as_str()));
+        Ok(Connection::connect_uri(uri, properties).await?)
+    }
+
+    /// Closes the connection, if it is open.
+    pub async fn close(&self) {
+        if let Some(connection) = self.connection.lock().await.take() {
+            // The peer may be gone already: then there is nothing to close.
+            drop(connection.close(200, "bye".into()).await);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! RabbitMQ: connections, the topology, and what a message looks like.
+//!
+//! Two connections, one to consume and one to publish: a broker in need blocks publishing connections, and must
+//! not stop the acknowledgements with them. Nothing recovers silently. A stage whose channel fails opens a new
+//! one and begins its session again, because only the stage knows what was in hand.
+
+mod client;
+mod envelope;
+mod link;
+pub mod topology;
+pub mod wire;
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use client::{Client, ClientError};
+pub use envelope::{Envelope, command_properties, dead_letter_properties, event_properties, reply_properties};
+pub use link::Link;
+pub use topology::Topology;
+
+use crate::settings;
+
+/// An error of the bus. All of them are mended by a new session.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    #[error("the broker cannot be reached: {0}")]
+    Broker(#[from] lapin::Error),
+    #[error("the broker did not take the {0} within {1:?}")]
+    Timeout(&'static str, Duration),
+    #[error("the broker closed the subscription of {0}")]
+    Unsubscribed(String),
+    #[error("the acknowledgement came too late: its channel is gone")]
+    AckTooLate,
+}
+
+/// The way to RabbitMQ; connects only when somebody asks.
+#[derive(Debug)]
+pub struct Bus {
+    pub consuming: Link,
+    pub publishing: Link,
+    pub topology: Topology,
+    /// How long a publish and its confirm may take.
+    pub publish_timeout: Duration,
+    /// Messages published before their confirms are awaited.
+    pub confirm_window: usize,
+}
+
+impl Bus {
+    pub fn new(settings: &settings::Bus, node: &str) -> Self {
+        let link = |purpose: &str| Link::new(SecretString::clone(&settings.url), format!("calltaskd {node} {purpose}"));
+        Self {
+            consuming: link("consuming"),
+            publishing: link("publishing"),
+            topology: Topology::new(&settings.prefix),
+            publish_timeout: settings.publish_timeout,
+            confirm_window: usize::try_from(settings.confirm_window).unwrap_or(1),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The commands, from JSON to the types of the domain. What needs the store to be judged is judged later; what
+//! was read correctly is kept beside the problems, so that both kinds can be reported in one reply.
+
+use serde_json::Value;
+
+use super::import::{self, Import};
+use super::reading::{ID_LENGTH, Rules, calling_days, daily_ranges, is_key, not_yet, task_id, text_map, time_zone};
+use crate::domain::agent::{Agent, AgentVariable, OutputTag};
+use crate::domain::calling_window::CallingWindow;
+use crate::domain::fields::{Fields, Parsed, boolean, count, line, list, text};
+use crate::domain::ids::{AgentId, ServiceInstanceId, TaskId, TrunkName};
+use crate::domain::phone_number::PhoneNumber;
+use crate::domain::problem::{Code, Problem, Problems};
+use crate::domain::service_instance::{CallerNumber, ServiceInstance, Share};
+use crate::domain::task::{NewTask, TaskRef};
+
+/// What a command asks for.
+#[derive(Debug)]
+pub enum Command {
+    AgentPut(Agent),
+    ServiceInstancePut(ServiceInstance),
+    TaskCreate(TaskDraft),
+    CalleesImport(Import),
+    TaskStart(TaskRef),
+    TaskStop(TaskRef),
+}
+
+/// A new task as far as it could be read.
+#[derive(Debug, Default)]
+pub struct TaskDraft {
+    pub id: Option<TaskId>,
+    pub name: Option<String>,
+    pub agent: Option<AgentId>,
+    pub service_instance: Option<ServiceInstanceId>,
+    /// What was wrong with it.
+    pub problems: Problems,
+    rest: Option<NewTask>,
+}
+
+impl TaskDraft {
+    /// The task, if nothing was wrong.
+    pub fn complete(self) -> Result<NewTask, Problems> {
+        match (self.problems.is_empty(), self.rest) {
+            (true, Some(task)) => Ok(task),
+            _ => Err(self.problems),
+        }
+    }
+}
+
+/// The commands of the contract that this version refuses.
+const NOT_YET: [&str; 5] = ["task.update", "task.delete", "callees.cancel", "call.report", "export.create"];
+
+/// The commands of this version.
+const KNOWN: [&str; 6] =
+    ["agent.put", "service-instance.put", "task.create", "callees.import", "task.start", "task.stop"];
+
+/// Whether a routing key is a command of the contract.
+pub fn is_command(name: &str) -> bool {
+    KNOWN.contains(&name) || NOT_YET.contains(&name)
+}
+
+/// Reads a command.
+pub fn read(name: &str, body: &Value, rules: &Rules) -> Parsed<Command> {
+    match name {
+        "agent.put" => agent(body).map(Command::AgentPut),
+        "service-instance.put" => service_instance(body, rules).map(Command::ServiceInstancePut),
+        "task.create" => Ok(Command::TaskCreate(task(body, rules))),
+        "callees.import" => import::read(body, rules).map(Command::CalleesImport),
+        "task.start" => only_task(body).map(Command::TaskStart),
+        "task.stop" => only_task(body).map(Command::TaskStop),
+        _ => Err(not_yet("", &format!("{name} is")).into()),
+    }
+}
+
+/// The task that a command is about: by id or by name.
+pub fn task_ref(fields: &mut Fields) -> Option<TaskRef> {
+    let (has_id, has_name) = (fields.has("taskId"), fields.has("taskName"));
+    let id = fields.optional("taskId", task_id);
+    let name = fields.optional("taskName", line(1..=128));
+    if has_id && has_name {
+        let message = "give taskId or taskName, not both";
+        fields.problem(Problem::of("taskName", Code::InvalidValue, message));
+    } else if !has_id && !has_name {
+        fields.problem(Problem::of("taskId", Code::Required, "give taskId, or taskName instead"));
+    }
+    id.map(TaskRef::Id).or(name.map(TaskRef::Name))
+}
+
+fn only_task(body: &Value) -> Parsed<TaskRef> {
+    let mut fields = Fields::of(body)?;
+    let task = task_ref(&mut fields);
+    complete(fields.finish(), task)
+}
+
+/// A value that is there whenever nothing was wrong.
+pub(super) fn complete<T>(problems: Problems, value: Option<T>) -> Parsed<T> {
+    value.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+fn agent(body: &Value) -> Parsed<Agent> {
+    let mut fields = Fields::of(body)?;
+    let id = fields.required("agentId", line(ID_LENGTH));
+    let name = fields.required("name", line(1..=128));
+    let published = fields.required("published", boolean);
+    let sip_uri = fields.required("sipUri", sip_uri);
+    let sip_headers = fields.optional("sipHeaders", sip_headers);
+    let variables = fields.optional("variables", list(0..=50, variable));
+    let output_tags = fields.optional("outputTags", list(0..=100, output_tag));
+    let agent = (|| {
+        Some(Agent {
+            id: AgentId(id?),
+            name: name?,
+            published: published?,
+            sip_uri: sip_uri?,
+            sip_headers: sip_headers.unwrap_or_default(),
+            variables: variables.unwrap_or_default(),
+            output_tags: output_tags.unwrap_or_default(),
+        })
+    })();
+    complete(fields.finish(), agent)
+}
+
+/// A SIP or SIPS URI (RFC 3261, section 19.1), as far as it must be right to stand in a request line.
+fn sip_uri(value: &Value) -> Parsed<String> {
+    let uri = line(1..=512)(value)?;
+    let rest = uri.strip_prefix("sip:").or_else(|| uri.strip_prefix("sips:"));
+    let host = rest.map(|rest| rest.rsplit_once('@').map_or(rest, |(_, host)| host));
+    let fits = |c: char| c.is_ascii_graphic() && !"<>\"".contains(c);
+    if host.is_some_and(|host| !host.is_empty()) && uri.chars().all(fits) {
+        return Ok(uri);
+    }
+    Err(Problem::new(Code::InvalidValue, "must be a SIP URI, like sip:agent@voice.example:5060").into())
+}
+
+/// Names are tokens of RFC 3261, section 25.1; values are single lines, so that nothing can be smuggled in.
+fn sip_headers(value: &Value) -> Parsed<std::collections::BTreeMap<String, String>> {
+    let is_token_char = |c: char| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c);
+    let is_token = |name: &str| (1..=64).contains(&name.len()) && name.chars().all(is_token_char);
+    let headers = text_map(50, is_token, 1_024)(value)?;
+    let mut problems = Problems::none();
+    for (name, text) in &headers {
+        if text.chars().any(char::is_control) {
+            let message = "has a control character (a line break, a tab); leave it out";
+            problems.add(Problem::of(name, Code::InvalidValue, message));
+        }
+    }
+    problems.unless_any(headers)
+}
+
+fn variable(value: &Value) -> Parsed<AgentVariable> {
+    let mut fields = Fields::of(value)?;
+    let key = fields.required("key", key);
+    let required = fields.required("required", boolean);
+    let variable = key.zip(required).map(|(key, required)| AgentVariable { key, required });
+    complete(fields.finish(), variable)
+}
+
+fn key(value: &Value) -> Parsed<String> {
+    let key = line(1..=64)(value)?;
+    if is_key(&key) { Ok(key) } else { Err(Problem::new(Code::InvalidValue, "cannot be a key").into()) }
+}
+
+fn output_tag(value: &Value) -> Parsed<OutputTag> {
+    let mut fields = Fields::of(value)?;
+    let name = fields.required("name", key);
+    let values = fields.optional("values", list(0..=100, text(1..=256)));
+    complete(fields.finish(), name.map(|name| OutputTag { name, values }))
+}
+
+fn service_instance(body: &Value, rules: &Rules) -> Parsed<ServiceInstance> {
+    let mut fields = Fields::of(body)?;
+    let id = fields.required("serviceInstanceId", line(ID_LENGTH));
+    let name = fields.required("name", line(1..=128));
+    let trunk = fields.required("trunk", line(1..=64));
+    let max_concurrent = fields.required("maxConcurrent", count(0..=1_000_000));
+    let max_cps = fields.required("maxCps", count(1..=1_000_000));
+    let numbers = fields.required("callerNumbers", list(0..=1_000, |item| caller_number(item, rules)));
+    if let Some(numbers) = &numbers {
+        for (index, caller) in numbers.iter().enumerate() {
+            if numbers[..index].iter().any(|other| other.number == caller.number) {
+                let field = format!("callerNumbers[{index}].number");
+                fields.problem(Problem::of(field, Code::InvalidValue, "is listed twice; list each number once"));
+            }
+        }
+    }
+    let instance = (|| {
+        Some(ServiceInstance {
+            id: ServiceInstanceId(id?),
+            name: name?,
+            trunk: TrunkName::new(&trunk?),
+            share: Share { max_concurrent: max_concurrent?, max_cps: max_cps? },
+            caller_numbers: numbers?,
+        })
+    })();
+    complete(fields.finish(), instance)
+}
+
+fn caller_number(value: &Value, rules: &Rules) -> Parsed<CallerNumber> {
+    let mut fields = Fields::of(value)?;
+    let number = fields.required("number", |value| {
+        let number = text(1..=64)(value)?;
+        let parsed = PhoneNumber::parse(&number, rules.default_region);
+        parsed.map_err(|error| Problem::new(Code::NumberInvalid, error.to_string()).into())
+    });
+    let max_concurrent = fields.optional("maxConcurrent", count(1..=1_000_000));
+    fields.optional("timeZone", time_zone);
+    for key in ["callingDays", "callingTimes", "noCallTimes"] {
+        fields.optional(key, |_| Err::<(), _>(not_yet("", "hours of a caller number are").into()));
+    }
+    complete(fields.finish(), number.map(|number| CallerNumber { number, max_concurrent }))
+}
+
+fn task(body: &Value, rules: &Rules) -> TaskDraft {
+    let mut fields = match Fields::of(body) {
+        Ok(fields) => fields,
+        Err(problems) => return TaskDraft { problems, ..TaskDraft::default() },
+    };
+    let id = fields.optional("taskId", task_id);
+    let name = fields.required("name", line(1..=128));
+    let agent = fields.required("agentId", line(ID_LENGTH)).map(AgentId);
+    let service_instance = fields.required("serviceInstanceId", line(ID_LENGTH)).map(ServiceInstanceId);
+    let concurrency = fields.required("concurrency", count(1..=rules.most_concurrency));
+    start_mode(&mut fields);
+    let window = window(&mut fields, rules);
+    fields.optional("redial", |_| Err::<(), _>(not_yet("", "redial is").into()));
+    let ring_timeout = fields.optional("ringTimeoutSeconds", count(10..=120)).unwrap_or(45);
+    let max_talk = fields.optional("maxTalkSeconds", count(10..=7_200)).unwrap_or(1_800);
+    let rest = (|| {
+        Some(NewTask {
+            id: id.unwrap_or_else(|| TaskId(uuid::Uuid::new_v4())),
+            name: name.clone()?,
+            agent: agent.clone()?,
+            service_instance: service_instance.clone()?,
+            concurrency: concurrency?,
+            window: window?,
+            ring_timeout_seconds: ring_timeout,
+            max_talk_seconds: max_talk,
+        })
+    })();
+    TaskDraft { id, name, agent, service_instance, problems: fields.finish(), rest }
+}
+
+fn start_mode(fields: &mut Fields) {
+    let mode = fields.required("startMode", |value| match text(1..=16)(value)?.as_str() {
+        "IMMEDIATE" => Ok("IMMEDIATE"),
+        "SCHEDULED" => Err(not_yet("", "a scheduled start is").into()),
+        _ => Err(Problem::new(Code::InvalidValue, "must be IMMEDIATE or SCHEDULED").into()),
+    });
+    let start_at = fields.optional("startAt", |value| Ok(value));
+    if mode.is_some() && start_at.is_some() {
+        let message = "goes with startMode SCHEDULED only; leave it out";
+        fields.problem(Problem::of("startAt", Code::InvalidValue, message));
+    }
+}
+
+fn window(fields: &mut Fields, rules: &Rules) -> Option<CallingWindow> {
+    let has_zone = fields.has("timeZone");
+    let zone = fields.optional("timeZone", time_zone);
+    let days = fields.required("callingDays", calling_days);
+    let times = fields.required("callingTimes", daily_ranges);
+    let zone = if has_zone { zone? } else { rules.default_time_zone.name().to_owned() };
+    let window = CallingWindow { time_zone: zone, days: days?, times: times? };
+    if window.is_unrestricted() {
+        return Some(window);
+    }
+    let field = if window.days.len() < 7 { "callingDays" } else { "callingTimes" };
+    fields.problem(not_yet(field, "calling hours other than all day (00:00 to 24:00) on all seven days are"));
+    None
+}

@@ -1,0 +1,165 @@
+//! Replies to commands and answers to queries.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::events::CountsData;
+use super::instant;
+use super::optional_instant;
+use super::reading::time_of_day;
+use crate::domain::problem::{Problem, Problems};
+use crate::domain::progress::Progress;
+use crate::domain::task::{Counts, Task, WrongState};
+
+/// More problems than anyone reads; the reply stays a message of reasonable size.
+const MOST_PROBLEMS: usize = 200;
+
+/// One problem, on the wire.
+#[derive(Debug, Clone, Serialize)]
+pub struct ErrorData {
+    code: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    field: String,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+}
+
+impl From<Problem> for ErrorData {
+    fn from(problem: Problem) -> Self {
+        Self { code: problem.code.as_str(), field: problem.field, message: problem.message, state: None }
+    }
+}
+
+impl From<WrongState> for ErrorData {
+    fn from(wrong: WrongState) -> Self {
+        Self {
+            code: "WRONG_STATE",
+            field: String::new(),
+            message: wrong.to_string(),
+            state: Some(wrong.state.as_str()),
+        }
+    }
+}
+
+/// All problems of a command, on the wire.
+pub fn errors(problems: Problems) -> Vec<ErrorData> {
+    problems.into_iter().take(MOST_PROBLEMS).map(ErrorData::from).collect()
+}
+
+/// The reply to a command that took effect.
+pub fn accepted(data: impl Serialize) -> String {
+    with_status("ACCEPTED", json!(data)).to_string()
+}
+
+/// The reply to a command or query that was refused.
+pub fn rejected(errors: &[ErrorData]) -> String {
+    json!({"status": "REJECTED", "errors": errors}).to_string()
+}
+
+/// The answer to a query about something that does not exist.
+pub fn not_found() -> String {
+    json!({"status": "NOT_FOUND"}).to_string()
+}
+
+fn with_status(status: &str, mut data: Value) -> Value {
+    data["status"] = json!(status);
+    data
+}
+
+/// `{taskId, name, state}`, and why a start failed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskReply<'t> {
+    pub task_id: Uuid,
+    pub name: &'t str,
+    pub state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct RangeData {
+    start: String,
+    end: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TaskData<'t> {
+    task_id: Uuid,
+    name: &'t str,
+    agent_id: &'t str,
+    service_instance_id: &'t str,
+    concurrency: u32,
+    start_mode: &'static str,
+    time_zone: &'t str,
+    calling_days: &'t [String],
+    calling_times: Vec<RangeData>,
+    ring_timeout_seconds: u32,
+    max_talk_seconds: u32,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'t str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<CountsData>,
+    /// Final callees by the result of their last call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<&'t std::collections::BTreeMap<String, u64>>,
+    #[serde(serialize_with = "instant")]
+    created_at: DateTime<Utc>,
+    #[serde(serialize_with = "optional_instant", skip_serializing_if = "Option::is_none")]
+    started_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "optional_instant", skip_serializing_if = "Option::is_none")]
+    completed_at: Option<DateTime<Utc>>,
+}
+
+impl<'t> TaskData<'t> {
+    fn new(task: &'t Task, progress: Option<(Counts, &'t Progress)>) -> Self {
+        let settings = &task.settings;
+        let range = |range: &crate::domain::calling_window::DailyRange| RangeData {
+            start: time_of_day(range.start),
+            end: time_of_day(range.end),
+        };
+        Self {
+            task_id: settings.id.0,
+            name: &settings.name,
+            agent_id: &settings.agent.0,
+            service_instance_id: &settings.service_instance.0,
+            concurrency: settings.concurrency,
+            start_mode: "IMMEDIATE",
+            time_zone: &settings.window.time_zone,
+            calling_days: &settings.window.days,
+            calling_times: settings.window.times.iter().map(range).collect(),
+            ring_timeout_seconds: settings.ring_timeout_seconds,
+            max_talk_seconds: settings.max_talk_seconds,
+            state: task.state.as_str(),
+            reason: task.reason.as_deref(),
+            counts: progress.map(|(counts, _)| counts.into()),
+            results: progress.map(|(_, progress)| &progress.results),
+            created_at: task.created_at,
+            started_at: task.started_at,
+            completed_at: task.completed_at,
+        }
+    }
+}
+
+/// The answer to `task.get`.
+pub fn task(task: &Task, counts: Counts, progress: &Progress) -> String {
+    json!({"status": "OK", "task": TaskData::new(task, Some((counts, progress)))}).to_string()
+}
+
+/// One item of `task.list`.
+pub fn task_item(task: &Task) -> Value {
+    json!(TaskData::new(task, None))
+}
+
+/// A page of a list; `next` goes into `after` of the next question.
+pub fn page(items: &[Value], next: Option<String>) -> String {
+    match next {
+        Some(next) => json!({"status": "OK", "items": items, "next": next}).to_string(),
+        None => json!({"status": "OK", "items": items}).to_string(),
+    }
+}
