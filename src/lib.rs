@@ -23,5 +23,6 @@ pub mod bus;
 pub mod store;
 
 // Stages, in the order of the flow.
+pub mod dialer;
 
 // The shell around them.

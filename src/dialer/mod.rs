@@ -1,0 +1,105 @@
+//! ⑤ The call: places it with a carrier and tells how it ended.
+//!
+//! A dialer knows calls, not tasks: whom to call, whether it may be, and what an end means for the callee is
+//! decided elsewhere. Each trunk of the settings has one.
+
+pub mod simulated;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::domain::agent::Agent;
+use crate::domain::call::CallEnd;
+use crate::domain::callee::FailedReason;
+use crate::domain::ids::{CallId, TaskId, TrunkName};
+use crate::domain::phone_number::PhoneNumber;
+use crate::settings::Trunk;
+use simulated::SimulatedDialer;
+
+/// A call to be placed.
+#[derive(Debug, Clone)]
+pub struct CallOrder {
+    pub call_id: CallId,
+    pub task_id: TaskId,
+    pub called: PhoneNumber,
+    pub caller: PhoneNumber,
+    /// Which try to reach the callee this is, from 1.
+    pub attempt: u32,
+    /// Who talks when the callee answers.
+    pub agent: Arc<Agent>,
+    pub ring_timeout: Duration,
+    pub max_talk: Duration,
+}
+
+/// A call that was handed to the carrier.
+#[derive(Debug)]
+pub struct PlacedCall {
+    end: oneshot::Receiver<CallEnd>,
+}
+
+impl PlacedCall {
+    /// Waits for the carrier's last word. `None` when the dialer lost the call, which only a panic does.
+    pub async fn ended(self) -> Option<CallEnd> {
+        self.end.await.ok()
+    }
+}
+
+/// What a dialer knows of an attempt that another run of the daemon opened, or that this one lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// The call is up.
+    InTheAir,
+    /// Nobody can say.
+    Unknown,
+}
+
+/// Places calls with one carrier.
+pub trait Dialer: Debug + Send + Sync {
+    /// Hands the call to the carrier, without waiting for anything, so that nothing can change between the
+    /// caller's last check and the sending. `Err`: the number cannot be dialled on this trunk, ever.
+    fn place(&self, order: CallOrder) -> Result<PlacedCall, FailedReason>;
+
+    /// What became of a call that nobody waits for. Never places anything.
+    fn fate(&self, call: CallId) -> Fate;
+
+    /// Ends every call: ringing ones are cancelled, answered ones hung up.
+    fn hang_up_all(&self);
+}
+
+/// The dialers by trunk.
+#[derive(Debug, Clone, Default)]
+pub struct Trunks(BTreeMap<TrunkName, Arc<dyn Dialer>>);
+
+impl Trunks {
+    /// Makes a dialer for each trunk.
+    pub fn open(trunks: &BTreeMap<TrunkName, Trunk>, clock: &Arc<dyn Clock>) -> std::io::Result<Self> {
+        let mut dialers: BTreeMap<TrunkName, Arc<dyn Dialer>> = BTreeMap::new();
+        for (name, trunk) in trunks {
+            match trunk {
+                Trunk::Simulated(settings) => {
+                    let dialer = SimulatedDialer::new(settings.clone(), clock.clone())?;
+                    dialers.insert(name.clone(), Arc::new(dialer));
+                }
+            }
+        }
+        Ok(Self(dialers))
+    }
+
+    pub fn get(&self, name: &TrunkName) -> Option<Arc<dyn Dialer>> {
+        self.0.get(name).cloned()
+    }
+
+    pub fn names(&self) -> Vec<TrunkName> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// Ends every call on every trunk.
+    pub fn hang_up_all(&self) {
+        self.0.values().for_each(|dialer| dialer.hang_up_all());
+    }
+}

@@ -1,0 +1,218 @@
+//! A carrier that is made up: for the demo, for tests, and for trying a task before it costs anything.
+//!
+//! It keeps its own limits and its own record of every call, and shares nothing with the counting of those
+//! who place the calls: that is what makes it a witness. Its calls die with the process.
+
+mod record;
+mod script;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::{CallOrder, Dialer, Fate, PlacedCall};
+use crate::clock::Clock;
+use crate::domain::call::{CallEnd, CallResult, HangupBy, Scope, SipEvidence};
+use crate::domain::callee::FailedReason;
+use crate::domain::ids::CallId;
+use crate::domain::service_instance::TrunkCapacity;
+use crate::settings::{Forced, SimulatedTrunk};
+use record::Record;
+use script::Script;
+
+/// The dialer of a simulated trunk.
+#[derive(Debug)]
+pub struct SimulatedDialer {
+    settings: SimulatedTrunk,
+    line: Line,
+    channels: Arc<Mutex<Channels>>,
+}
+
+/// What each call needs to live.
+#[derive(Debug, Clone)]
+struct Line {
+    clock: Arc<dyn Clock>,
+    record: Option<Arc<Record>>,
+    hang_up: CancellationToken,
+}
+
+/// The carrier's own count of what is up.
+#[derive(Debug, Default)]
+struct Channels {
+    up: std::collections::HashSet<CallId>,
+    placings: VecDeque<Instant>,
+}
+
+impl Channels {
+    /// Lets a call in, unless it is one too many.
+    fn admit(&mut self, call: CallId, capacity: TrunkCapacity) -> bool {
+        let now = Instant::now();
+        while self.placings.front().is_some_and(|at| now.duration_since(*at) >= Duration::from_secs(1)) {
+            self.placings.pop_front();
+        }
+        let has_room = |limit: Option<u32>, used: usize| limit.is_none_or(|limit| used < limit as usize);
+        if !has_room(capacity.max_channels, self.up.len()) || !has_room(capacity.max_cps, self.placings.len()) {
+            return false;
+        }
+        if capacity.max_cps.is_some() {
+            self.placings.push_back(now);
+        }
+        self.up.insert(call);
+        true
+    }
+}
+
+/// Frees the channel when the call is over, also after a panic.
+#[derive(Debug)]
+struct Channel {
+    call: CallId,
+    channels: Arc<Mutex<Channels>>,
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        lock(&self.channels).up.remove(&self.call);
+    }
+}
+
+fn lock(channels: &Mutex<Channels>) -> MutexGuard<'_, Channels> {
+    channels.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SimulatedDialer {
+    /// Opens the record, if there is to be one.
+    pub fn new(settings: SimulatedTrunk, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
+        let record = settings.record.as_deref().map(Record::open).transpose()?.map(Arc::new);
+        let line = Line { clock, record, hang_up: CancellationToken::new() };
+        Ok(Self { settings, line, channels: Arc::default() })
+    }
+}
+
+impl Dialer for SimulatedDialer {
+    fn place(&self, order: CallOrder) -> Result<PlacedCall, FailedReason> {
+        let result = match script::outcome(&self.settings, &order) {
+            Forced::NotDiallable => return Err(FailedReason::NotDiallable),
+            Forced::Result(result) => result,
+        };
+        let script = Script::draw(&self.settings, &order, result);
+        let started_at = self.line.clock.now();
+        if let Some(record) = &self.line.record {
+            record.placed(&order, started_at);
+        }
+        let (sender, end) = oneshot::channel();
+        if lock(&self.channels).admit(order.call_id, self.settings.capacity) {
+            let channel = Channel { call: order.call_id, channels: self.channels.clone() };
+            tokio::spawn(self.line.clone().run(order, script, started_at, (channel, sender)));
+        } else {
+            // Nobody can have stopped waiting: the call is not returned yet.
+            drop(sender.send(self.line.refuse(&order, started_at)));
+        }
+        Ok(PlacedCall { end })
+    }
+
+    fn fate(&self, call: CallId) -> Fate {
+        if lock(&self.channels).up.contains(&call) { Fate::InTheAir } else { Fate::Unknown }
+    }
+
+    fn hang_up_all(&self) {
+        self.line.hang_up.cancel();
+    }
+}
+
+impl Line {
+    async fn run(
+        self,
+        order: CallOrder,
+        script: Script,
+        started_at: DateTime<Utc>,
+        (channel, sender): (Channel, oneshot::Sender<CallEnd>),
+    ) {
+        let end = self.live(&order, &script, started_at).await;
+        self.note_end(&order, &end);
+        drop(channel);
+        // Whoever waited may be gone at the end of the process.
+        drop(sender.send(end));
+    }
+
+    /// Rings, talks, ends: by the script, by a limit of the order, or because everything is hung up.
+    async fn live(&self, order: &CallOrder, script: &Script, started_at: DateTime<Utc>) -> CallEnd {
+        let ringing_at = script.rings.then(|| self.clock.now());
+        let rang_out = script.ring > order.ring_timeout;
+        let hung_up = self.wait(script.ring.min(order.ring_timeout)).await;
+        let result = match (hung_up, rang_out) {
+            (true, _) => CallResult::Cancel,
+            (false, true) => CallResult::NoAnswer,
+            (false, false) => script.result,
+        };
+        let mut end = ended(result, started_at, self.clock.now());
+        end.ringing_at = ringing_at;
+        if result == CallResult::Answered {
+            let answered_at = self.clock.now();
+            let hung_up = self.wait(script.talk.min(order.max_talk)).await;
+            let by_us = hung_up || script.talk > order.max_talk;
+            end.answered_at = Some(answered_at);
+            end.hangup_by = Some(if by_us { HangupBy::System } else { script.hangup_by });
+            end.ended_at = self.clock.now();
+        }
+        end
+    }
+
+    /// Waits; `true` when everything is hung up meanwhile.
+    async fn wait(&self, duration: Duration) -> bool {
+        if duration.is_zero() {
+            return self.hang_up.is_cancelled();
+        }
+        tokio::time::timeout(duration, self.hang_up.cancelled()).await.is_ok()
+    }
+
+    /// A call too many: the carrier says 503, and the failure is not the callee's.
+    fn refuse(&self, order: &CallOrder, started_at: DateTime<Utc>) -> CallEnd {
+        let mut end = ended(CallResult::NetworkBusy, started_at, self.clock.now());
+        end.scope = Scope::Trunk;
+        end.counted = false;
+        end.sip = Some(evidence(503, "Service Unavailable", Some(42)));
+        self.note_end(order, &end);
+        end
+    }
+
+    fn note_end(&self, order: &CallOrder, end: &CallEnd) {
+        if let Some(record) = &self.record {
+            record.ended(order.call_id, end);
+        }
+    }
+}
+
+fn evidence(status: u16, reason: &str, q850: Option<u16>) -> SipEvidence {
+    SipEvidence { status, reason: reason.to_owned(), q850, rule: "simulated".to_owned() }
+}
+
+/// The end of a call with the signalling that a carrier would show for it.
+fn ended(result: CallResult, started_at: DateTime<Utc>, ended_at: DateTime<Utc>) -> CallEnd {
+    let (status, reason, q850) = match result {
+        CallResult::Answered | CallResult::IntelligentAnswer | CallResult::AgentFailed => (200, "OK", Some(16)),
+        CallResult::UserBusy => (486, "Busy Here", Some(17)),
+        CallResult::NoAnswer | CallResult::Cancel => (487, "Request Terminated", None),
+        CallResult::InvalidNumber => (404, "Not Found", Some(1)),
+        CallResult::CallRejected => (603, "Decline", Some(21)),
+        CallResult::CallForwarding => (302, "Moved Temporarily", None),
+        CallResult::OperatorBlock => (608, "Rejected", Some(21)),
+        CallResult::NetworkBusy => (503, "Service Unavailable", Some(34)),
+        CallResult::IncomingCallBarred => (403, "Forbidden", Some(55)),
+        _ => (480, "Temporarily Unavailable", Some(20)),
+    };
+    let (scope, counted) = match result {
+        CallResult::OperatorBlock => (Scope::CallerNumber, true),
+        CallResult::AgentFailed => (Scope::Local, true),
+        CallResult::Cancel => (Scope::Local, false),
+        _ => (Scope::Callee, true),
+    };
+    let sip = Some(evidence(status, reason, q850));
+    CallEnd { result, scope, counted, sip, ..CallEnd::unknown(started_at, ended_at) }
+}
+
+#[cfg(test)]
+mod tests;
