@@ -24,5 +24,6 @@ pub mod store;
 
 // Stages, in the order of the flow.
 pub mod dialer;
+pub mod dispatcher;
 
 // The shell around them.

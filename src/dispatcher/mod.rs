@@ -1,0 +1,66 @@
+//! ④ Whom to call now: leases, the concurrency pool, claims, and what follows from how calls end.
+//!
+//! For each service instance that this daemon leases there is one [`owner`]: it alone counts slots and calls per
+//! second, reads callees ahead, claims them and hands the calls to the dialer. All ends go to one
+//! [`recorder`]. The dispatcher never talks to the bus; it meets the other stages in the store.
+
+mod attempt;
+mod completion;
+mod lease;
+mod owner;
+mod recorder;
+mod task_queue;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::wire::v1::events::EventWriter;
+use crate::clock::Clock;
+use crate::dialer::Trunks;
+use crate::domain::ids::TrunkName;
+use crate::domain::redial::UncountedRule;
+use crate::domain::service_instance::TrunkCapacity;
+use crate::store::Store;
+use lease::LeaseKeeper;
+use recorder::Recorder;
+
+/// What the dispatcher works with.
+#[derive(Debug)]
+pub struct Context {
+    pub store: Store,
+    pub trunks: Trunks,
+    pub capacities: BTreeMap<TrunkName, TrunkCapacity>,
+    pub clock: Arc<dyn Clock>,
+    pub events: EventWriter,
+    pub uncounted: UncountedRule,
+    /// Events that may wait for the broker before the claiming stops.
+    pub high_water: u64,
+    pub node: String,
+    /// Cancelled when no call may start any more.
+    pub drain: CancellationToken,
+}
+
+impl Context {
+    /// What a trunk carries in all.
+    fn capacity(&self, trunk: &TrunkName) -> TrunkCapacity {
+        self.capacities.get(trunk).copied().unwrap_or_default()
+    }
+}
+
+/// A part of the dispatcher fell.
+#[derive(Debug, thiserror::Error)]
+#[error("a part of the dispatcher fell: {0}")]
+pub struct Fallen(#[from] tokio::task::JoinError);
+
+/// Dials until told to drain, and then until every call has ended and is recorded.
+pub async fn run(context: Arc<Context>) -> Result<(), Fallen> {
+    let (ends, inbox) = mpsc::unbounded_channel();
+    let recorder = tokio::spawn(Recorder::new(context.clone(), inbox).run());
+    // The recorder ends when nobody is left who could send it anything.
+    LeaseKeeper::new(context, ends).run().await?;
+    recorder.await?;
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Looking at the store: what the lease, the service instance and its tasks are now, and whose attempts are open.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::Owner;
+use crate::dialer::Fate;
+use crate::dispatcher::attempt::Attempt;
+use crate::dispatcher::recorder::Ending;
+use crate::dispatcher::task_queue::TaskQueue;
+use crate::domain::call::CallEnd;
+use crate::domain::ids::{CalleeKey, TaskNo};
+use crate::store::StoreError;
+use crate::store::attempts::OpenAttempt;
+use crate::store::tasks::Work;
+
+impl Owner {
+    /// Brings everything up to date; after a takeover or a doubt it also settles what is open.
+    pub(super) async fn look(&mut self, epoch: i64) -> Result<(), StoreError> {
+        let taken_over = self.fence.as_ref().is_none_or(|fence| fence.epoch != epoch);
+        let store = self.context.store.clone();
+        // The fence before all the rest: what is read after it is at least as new as it says.
+        let fence = match self.in_doubt {
+            true => store.move_fence(&self.id, epoch).await?,
+            false => store.fence(&self.id, epoch).await?,
+        };
+        let Some(fence) = fence else {
+            self.fence = None;
+            return Ok(());
+        };
+        let moved = self.fence.as_ref() != Some(&fence);
+        let Some(work) = store.work(&self.id).await? else { return Ok(()) };
+        self.take_up(work).await?;
+        if taken_over || self.in_doubt || !self.foreign.is_empty() {
+            self.settle().await?;
+        }
+        for queue in self.tasks.values_mut() {
+            if moved { queue.forget() } else { queue.look_again() }
+        }
+        self.fence = Some(fence);
+        self.in_doubt = false;
+        Ok(())
+    }
+
+    async fn take_up(&mut self, work: Work) -> Result<(), StoreError> {
+        let instance = &work.service_instance;
+        self.dialer = self.context.trunks.get(&instance.trunk);
+        let capacity = self.context.capacity(&instance.trunk);
+        let share = capacity.scale(instance.share, work.trunk_load);
+        if share != instance.share {
+            let trunk = &instance.trunk;
+            tracing::error!(%trunk, "ALARM: the trunk's limits are below the shares on it; every share is scaled down");
+        }
+        self.pool.set_limits(share, &instance.caller_numbers);
+        let running: Vec<TaskNo> = work.tasks.iter().map(|task| task.no).collect();
+        // A task that was stopped is counted on while its calls are up.
+        self.tasks.retain(|no, queue| {
+            queue.running = running.contains(no);
+            queue.running || queue.open > 0 || queue.unsaved
+        });
+        for task in &work.tasks {
+            match self.tasks.get_mut(&task.no) {
+                Some(queue) => queue.task = task.clone(),
+                None => {
+                    let census = self.context.store.census(task.no).await?;
+                    let mut queue = TaskQueue::new(task.clone(), &census);
+                    queue.open = u32::try_from(self.open.keys().filter(|key| key.task == task.no).count()).unwrap_or(0);
+                    queue.progress.calling = u64::from(queue.open);
+                    self.tasks.insert(task.no, queue);
+                }
+            }
+        }
+        let limits: Vec<_> = work.tasks.iter().map(|task| (task.no, task.settings.concurrency)).collect();
+        self.pool.set_tasks(&limits);
+        self.rotation.set(&running);
+        Ok(())
+    }
+
+    /// Settles every open attempt that this owner does not watch. It is read in a statement of its own, after the
+    /// takeover committed, so nothing of the predecessor can be added behind our back.
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        let open = self.context.store.open_attempts(&self.id).await?;
+        let here: HashSet<CalleeKey> = open.iter().map(|attempt| attempt.callee.key).collect();
+        let ended: Vec<CalleeKey> = self.foreign.keys().filter(|key| !here.contains(key)).copied().collect();
+        for key in ended {
+            if let Some(slot) = self.foreign.remove(&key) {
+                self.pool.ended(slot, Instant::now());
+                self.recount(key.task).await?;
+            }
+        }
+        let mut unused = Vec::new();
+        for attempt in open {
+            unused.extend(self.settle_one(attempt));
+        }
+        self.give_back(unused).await;
+        Ok(())
+    }
+
+    /// Gives the key back of a licence that was never used.
+    fn settle_one(&mut self, open: OpenAttempt) -> Option<CalleeKey> {
+        let key = open.callee.key;
+        if self.open.contains_key(&key) {
+            return None;
+        }
+        if open.holder == self.context.store.holder() {
+            // Ours, and we did not place it: a claim whose answer was lost.
+            return Some(key);
+        }
+        if open.holder_alive {
+            if !self.foreign.contains_key(&key) {
+                let slot = self.pool.hold(key.task, open.caller_number);
+                self.foreign.insert(key, slot);
+            }
+            return None;
+        }
+        if let Some(slot) = self.foreign.remove(&key) {
+            self.pool.ended(slot, Instant::now());
+        }
+        let started_at = open.claimed_at;
+        let attempt = Attempt::from(open);
+        let fate = self.dialer.as_ref().map(|dialer| dialer.fate(attempt.view().call_id()));
+        if fate != Some(Fate::InTheAir) {
+            tracing::warn!(call = %attempt.view().call_id(), "its daemon died: the outcome is unknown");
+            self.note_open(key);
+            let what = attempt.ended(&self.context, CallEnd::unknown(started_at, self.context.clock.now()));
+            drop(self.recorder.send(Ending { what, owner: self.reports.0.clone() }));
+        }
+        None
+    }
+
+    async fn recount(&mut self, task: TaskNo) -> Result<(), StoreError> {
+        if let Some(queue) = self.tasks.get_mut(&task) {
+            let census = self.context.store.census(task).await?;
+            let calling = queue.progress.calling;
+            queue.progress = census.progress;
+            queue.progress.calling = calling;
+            queue.unsaved = true;
+            queue.look_again();
+        }
+        Ok(())
+    }
+}

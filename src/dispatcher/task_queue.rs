@@ -1,0 +1,167 @@
+//! The callees of one running task that are next, in its owner's memory.
+//!
+//! Fresh callees are read ahead from a cursor; redials are read by their due time. Nothing here is a licence:
+//! what is read ahead may be claimed by nobody else, but may be cancelled, and then the claim finds the fence
+//! moved and all this is read again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::callee::Callee;
+use crate::domain::progress::Progress;
+use crate::store::attempts::DueRedial;
+use crate::store::progress::Census;
+use crate::store::tasks::RunningTask;
+use crate::store::{Store, StoreError};
+
+/// Callees read ahead at once.
+const READ_AHEAD: i64 = 2_000;
+/// Redials read ahead at once.
+const REDIALS: i64 = 500;
+/// Below so many, more are read.
+const LOW: usize = 500;
+
+/// A callee that could be called now.
+#[derive(Debug)]
+pub struct Candidate {
+    pub callee: Callee,
+    pub attempt: u32,
+    pub uncounted: u32,
+    /// It waited in the redials; else it was never called.
+    pub redial: bool,
+}
+
+/// One task of an owner.
+#[derive(Debug)]
+pub struct TaskQueue {
+    pub task: RunningTask,
+    pub progress: Progress,
+    /// Its callees may be claimed.
+    pub running: bool,
+    /// The progress changed since it was saved.
+    pub unsaved: bool,
+    /// Something happened after which the task may be done.
+    pub maybe_done: bool,
+    /// Attempts whose end is not recorded.
+    pub open: u32,
+    name: Arc<str>,
+    claimed: i64,
+    read: i64,
+    fresh: VecDeque<Callee>,
+    exhausted: bool,
+    redials: VecDeque<DueRedial>,
+    redials_stale: bool,
+}
+
+impl TaskQueue {
+    pub fn new(task: RunningTask, census: &Census) -> Self {
+        Self {
+            name: task.settings.name.as_str().into(),
+            task,
+            progress: Progress { calling: 0, ..census.progress.clone() },
+            running: true,
+            unsaved: true,
+            maybe_done: true,
+            open: 0,
+            claimed: census.cursor,
+            read: census.cursor,
+            fresh: VecDeque::new(),
+            exhausted: false,
+            redials: VecDeque::new(),
+            redials_stale: true,
+        }
+    }
+
+    /// Forgets what was read ahead: it may not be true any more.
+    pub fn forget(&mut self) {
+        self.fresh.clear();
+        self.redials.clear();
+        self.read = self.claimed;
+        self.look_again();
+    }
+
+    /// Something may have been added.
+    pub fn look_again(&mut self) {
+        self.exhausted = false;
+        self.redials_stale = true;
+        self.maybe_done = true;
+    }
+
+    /// Redials were written.
+    pub fn redials_changed(&mut self) {
+        self.redials_stale = true;
+    }
+
+    /// A callee was passed over: begins again at the first.
+    pub fn start_over(&mut self) {
+        self.claimed = 0;
+        self.forget();
+    }
+
+    /// The highest place that was claimed.
+    pub fn claimed(&self) -> i64 {
+        self.claimed
+    }
+
+    /// Everything up to this callee is claimed.
+    pub fn note_claimed(&mut self, seq: i64) {
+        self.claimed = self.claimed.max(seq);
+    }
+
+    /// Reads more if little is left.
+    pub async fn fill(&mut self, store: &Store) -> Result<(), StoreError> {
+        if self.redials_stale {
+            self.redials = store.redials(self.task.no, REDIALS).await?.into();
+            self.redials_stale = false;
+        }
+        if self.fresh.len() < LOW && !self.exhausted {
+            let more = store.read_ahead(self.task.no, self.read, READ_AHEAD).await?;
+            self.exhausted = more.len() < usize::try_from(READ_AHEAD).unwrap_or(0);
+            self.read = more.last().map_or(self.read, |callee| callee.key.seq);
+            self.fresh.extend(more);
+        }
+        Ok(())
+    }
+
+    /// The next callee, `redial` or fresh as asked, else the other kind.
+    pub fn next(&mut self, now: DateTime<Utc>, redial: bool) -> Option<Candidate> {
+        let due = self.redials.front().is_some_and(|redial| redial.due_at <= now);
+        if due && (redial || self.fresh.is_empty()) {
+            let next = self.redials.pop_front()?;
+            if self.redials.is_empty() {
+                self.redials_stale = true;
+            }
+            let DueRedial { callee, attempt, uncounted, .. } = next;
+            return Some(Candidate { callee, attempt, uncounted, redial: true });
+        }
+        let callee = self.fresh.pop_front()?;
+        Some(Candidate { callee, attempt: 1, uncounted: 0, redial: false })
+    }
+
+    /// True when somebody is there to be called, now or when due.
+    pub fn has_candidates(&self) -> bool {
+        !self.fresh.is_empty() || !self.redials.is_empty()
+    }
+
+    /// The task's name, for events.
+    pub fn name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    /// When the next redial is due, if one waits.
+    pub fn next_due(&self) -> Option<DateTime<Utc>> {
+        self.redials.front().map(|redial| redial.due_at)
+    }
+
+    /// True when, as far as memory knows, nothing is left to do.
+    pub fn is_idle(&self) -> bool {
+        self.exhausted && self.fresh.is_empty() && self.redials.is_empty() && !self.redials_stale && self.open == 0
+    }
+
+    /// True when nothing can be claimed before something is read.
+    pub fn wants_filling(&self) -> bool {
+        self.redials_stale || (self.fresh.len() < LOW && !self.exhausted)
+    }
+}
