@@ -23,7 +23,10 @@ pub mod bus;
 pub mod store;
 
 // Stages, in the order of the flow.
+pub mod consumer;
 pub mod dialer;
 pub mod dispatcher;
+pub mod janitor;
+pub mod publisher;
 
 // The shell around them.

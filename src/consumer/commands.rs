@@ -1,0 +1,168 @@
+//! The command queue: in order, grouped where that pays, acknowledged after the commit.
+//!
+//! Only imports are grouped; every other command is a short transaction of its own. A group that the store refuses
+//! is tried again one by one, so that one bad command costs nobody else anything; a command that is refused
+//! alone three times goes to the dead letters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use lapin::message::Delivery;
+use serde_json::Value;
+
+use super::apply::{apply, rows_of};
+use super::letters::{Letters, unreadable};
+use super::{Context, Session, SessionError, ack};
+use crate::bus::Envelope;
+use crate::bus::wire::v1::replies::{errors, rejected};
+use crate::domain::problem::{Code, Problem};
+use crate::retry::Delays;
+use crate::store::{StoreError, Verdict};
+
+/// Rows for one transaction.
+const GROUP_ROWS: usize = 20_000;
+/// Deliveries looked at together: what the prefetch allows.
+const LOOK_AHEAD: usize = 16;
+/// How often a command is tried alone before it is given up.
+const TRIES: usize = 3;
+
+/// A delivery, and its JSON if it could be read.
+pub(super) struct Incoming {
+    pub delivery: Delivery,
+    pub envelope: Envelope,
+    /// The command, or why it cannot be read.
+    pub body: Result<Value, String>,
+}
+
+impl Incoming {
+    fn of(mut delivery: Delivery) -> Self {
+        let envelope = Envelope::of(&mut delivery);
+        let body = unreadable(&envelope);
+        Self { delivery, envelope, body }
+    }
+
+    /// Rows that may share a transaction with others; `None` for what stands alone.
+    fn groupable_rows(&self) -> Option<usize> {
+        let body = self.body.as_ref().ok()?;
+        (self.envelope.routing_key == "callees.import").then(|| rows_of(body))
+    }
+}
+
+/// Consumes commands until the drain or an error.
+pub(super) async fn session(context: Arc<Context>) -> Result<(), SessionError> {
+    let mut session = Session::open(&context, &context.bus.topology.commands).await?;
+    let letters = Letters::open(&context).await?;
+    while let Some(first) = session.next(&context.drain).await? {
+        let mut waiting = vec![Incoming::of(first)];
+        while waiting.len() < LOOK_AHEAD {
+            // Taking what is there already drops no future that has begun something.
+            match session.deliveries.next().now_or_never() {
+                Some(Some(delivery)) => waiting.push(Incoming::of(delivery?)),
+                _ => break,
+            }
+        }
+        for group in grouped(waiting) {
+            take(&context, &session, &letters, group).await?;
+        }
+    }
+    session.close().await;
+    Ok(())
+}
+
+fn grouped(incoming: Vec<Incoming>) -> Vec<Vec<Incoming>> {
+    let mut groups: Vec<Vec<Incoming>> = Vec::new();
+    let mut rows = None;
+    for next in incoming {
+        let fits = match (rows, next.groupable_rows()) {
+            (Some(before), Some(more)) => before + more <= GROUP_ROWS,
+            _ => false,
+        };
+        match groups.last_mut().filter(|_| fits) {
+            Some(group) => {
+                rows = rows.zip(next.groupable_rows()).map(|(before, more)| before + more);
+                group.push(next);
+            }
+            None => {
+                rows = next.groupable_rows();
+                groups.push(vec![next]);
+            }
+        }
+    }
+    groups
+}
+
+async fn take(
+    context: &Arc<Context>,
+    session: &Session,
+    letters: &Letters,
+    group: Vec<Incoming>,
+) -> Result<(), SessionError> {
+    if let [one] = &group[..]
+        && let Err(reason) = &one.body
+    {
+        return bury(context, session, letters, (one, reason)).await;
+    }
+    match apply(context, &group).await {
+        Ok(replies) => settle(context, session, &group, &replies).await,
+        Err(error) if error.verdict() == Verdict::Retry => Err(error.into()),
+        Err(_) => {
+            for one in group {
+                take_alone(context, session, letters, one).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn take_alone(
+    context: &Arc<Context>,
+    session: &Session,
+    letters: &Letters,
+    one: Incoming,
+) -> Result<(), SessionError> {
+    let one = [one];
+    let mut delays = Delays::up_to(Duration::from_secs(1));
+    let mut refusal = None::<StoreError>;
+    for _ in 0..TRIES {
+        match apply(context, &one).await {
+            Ok(replies) => return settle(context, session, &one, &replies).await,
+            Err(error) if error.verdict() == Verdict::Retry => return Err(error.into()),
+            Err(error) => refusal = Some(error),
+        }
+        tokio::time::sleep(delays.next_delay()).await;
+    }
+    let [one] = one;
+    let reason = refusal.map_or_else(String::new, |error| error.to_string());
+    tracing::error!(command = %one.envelope.routing_key, %reason, "a command cannot be applied and goes to the dead letters");
+    bury(context, session, letters, (&one, &reason)).await
+}
+
+async fn bury(
+    context: &Arc<Context>,
+    session: &Session,
+    letters: &Letters,
+    (one, reason): (&Incoming, &str),
+) -> Result<(), SessionError> {
+    letters.bury(&one.envelope, reason).await?;
+    let problem = Problem::new(Code::Unreadable, reason);
+    let reply = rejected(&errors(problem.into()));
+    settle(context, session, std::slice::from_ref(one), &[reply]).await
+}
+
+/// Replies and acknowledges. A reply that cannot be sent does not keep the command in the queue: its effect is
+/// committed, and whoever wants the reply can ask again with the same `message_id`.
+async fn settle(
+    context: &Arc<Context>,
+    session: &Session,
+    group: &[Incoming],
+    replies: &[String],
+) -> Result<(), SessionError> {
+    let mut outcome = Ok(());
+    for (incoming, reply) in group.iter().zip(replies) {
+        let replied = session.reply(&incoming.envelope, reply, context.bus.publish_timeout).await;
+        ack(&incoming.delivery).await?;
+        outcome = outcome.and(replied);
+    }
+    Ok(outcome?)
+}

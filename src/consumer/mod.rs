@@ -1,0 +1,169 @@
+//! ① Bus in: a command becomes rows, a query becomes an answer.
+//!
+//! A command is acknowledged after its effect is committed, never before, and commands take effect in the order
+//! of the queue. The consumer decides nothing about calls: it writes, and whoever dials finds it in the store.
+
+mod agents;
+mod apply;
+mod commands;
+mod imports;
+mod letters;
+mod queries;
+mod service_instances;
+mod tasks;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::wire::v1::events::EventWriter;
+use crate::bus::wire::v1::reading::Rules;
+use crate::bus::{Bus, BusError, Envelope, reply_properties};
+use crate::clock::Clock;
+use crate::domain::ids::TrunkName;
+use crate::domain::service_instance::TrunkCapacity;
+use crate::retry::Delays;
+use crate::store::{Store, StoreError};
+
+/// Deliveries in hand at once: a command can have 4 MiB.
+const PREFETCH: u16 = 16;
+
+/// What the consumer works with.
+#[derive(Debug)]
+pub struct Context {
+    pub store: Store,
+    pub bus: Arc<Bus>,
+    pub clock: Arc<dyn Clock>,
+    pub events: EventWriter,
+    pub rules: Rules,
+    pub trunks: BTreeMap<TrunkName, TrunkCapacity>,
+    /// Cancelled when no more may be consumed.
+    pub drain: CancellationToken,
+    /// Tells when commands and queries are subscribed to.
+    pub subscribed: watch::Sender<Subscriptions>,
+}
+
+/// What was subscribed to so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Subscriptions {
+    commands: bool,
+    queries: bool,
+}
+
+impl Subscriptions {
+    /// Both are.
+    pub fn all(&self) -> bool {
+        self.commands && self.queries
+    }
+}
+
+/// Why a session ended early.
+#[derive(Debug, thiserror::Error)]
+enum SessionError {
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error(transparent)]
+    Broker(#[from] lapin::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Consumes commands and queries until the drain.
+pub async fn run(context: Arc<Context>) -> Result<(), tokio::task::JoinError> {
+    let queries = tokio::spawn(sessions("queries", context.clone(), queries::session));
+    sessions("commands", context, commands::session).await;
+    queries.await
+}
+
+/// One session after the other, with growing pauses while they fail.
+async fn sessions<F>(what: &'static str, context: Arc<Context>, session: fn(Arc<Context>) -> F)
+where
+    F: Future<Output = Result<(), SessionError>>,
+{
+    let mut delays = Delays::up_to(Duration::from_secs(5));
+    while !context.drain.is_cancelled() {
+        // A delivery that is held while the database is away would close the channel after half an hour.
+        let outcome = match context.store.ping().await {
+            Ok(()) => session(context.clone()).await,
+            Err(error) => Err(error.into()),
+        };
+        match outcome {
+            Ok(()) => delays.reset(),
+            Err(error) => {
+                tracing::warn!(%error, what, "the session ended; opening another");
+                let pause = tokio::time::sleep(delays.next_delay());
+                tokio::select! { () = context.drain.cancelled() => {} () = pause => {} }
+            }
+        }
+    }
+}
+
+/// A subscription and the channels that go with it.
+struct Session {
+    channel: Channel,
+    deliveries: Consumer,
+    replies: Channel,
+    queue: String,
+}
+
+impl Session {
+    async fn open(context: &Context, queue: &str) -> Result<Self, SessionError> {
+        let channel = context.bus.consuming.open_channel().await?;
+        context.bus.topology.declare(&channel).await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let replies = context.bus.publishing.open_channel().await?;
+        let options = BasicConsumeOptions::default();
+        let deliveries = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+        context.subscribed.send_modify(|subscriptions| match queue == context.bus.topology.commands {
+            true => subscriptions.commands = true,
+            false => subscriptions.queries = true,
+        });
+        Ok(Self { channel, deliveries, replies, queue: queue.to_owned() })
+    }
+
+    /// The next delivery; `None` at the drain.
+    async fn next(&mut self, drain: &CancellationToken) -> Result<Option<Delivery>, SessionError> {
+        tokio::select! {
+            biased;
+            () = drain.cancelled() => Ok(None),
+            delivery = self.deliveries.next() => match delivery {
+                Some(delivery) => Ok(Some(delivery?)),
+                None => Err(BusError::Unsubscribed(self.queue.clone()).into()),
+            },
+        }
+    }
+
+    /// Sends a reply to whoever wants one. To a queue that is gone it is dropped by the broker.
+    async fn reply(&self, envelope: &Envelope, body: &str, patience: Duration) -> Result<(), BusError> {
+        let Some(reply_to) = &envelope.reply_to else { return Ok(()) };
+        let properties = reply_properties(envelope.correlation_id.as_deref());
+        let options = BasicPublishOptions::default();
+        let publish =
+            self.replies.basic_publish("".into(), reply_to.as_str().into(), options, body.as_bytes(), properties);
+        let published = tokio::time::timeout(patience, publish).await;
+        drop(published.map_err(|_| BusError::Timeout("reply", patience))??);
+        Ok(())
+    }
+
+    async fn close(self) {
+        // What was delivered and not acknowledged goes back to the queue with the channel.
+        drop(self.channel.close(200, "drained".into()).await);
+        drop(self.replies.close(200, "drained".into()).await);
+    }
+}
+
+/// Acknowledges; an acknowledgement that came too late is an error, because the message will come again.
+async fn ack(delivery: &Delivery) -> Result<(), SessionError> {
+    match delivery.acker.ack(BasicAckOptions::default()).await? {
+        true => Ok(()),
+        false => Err(BusError::AckTooLate.into()),
+    }
+}

@@ -1,0 +1,33 @@
+//! What nobody waits for: partitions ahead of need, and forgetting what is old enough to be forgotten.
+//!
+//! Works in small slices and never holds a lock that a call or a command could have to wait for.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{Store, StoreError};
+
+const ROUND: Duration = Duration::from_secs(60);
+/// Daemons that were silent for so long are not even worth a look at three in the morning.
+const FORGET_DAEMONS: Duration = Duration::from_secs(24 * 3_600);
+
+/// Does its rounds until the drain.
+pub async fn run(store: Store, keep_days: u32, drain: CancellationToken) {
+    while !drain.is_cancelled() {
+        if let Err(error) = round(&store, keep_days).await {
+            tracing::warn!(%error, "the janitor's round was cut short; the next one goes on");
+        }
+        tokio::select! { () = drain.cancelled() => {} () = tokio::time::sleep(ROUND) => {} }
+    }
+}
+
+async fn round(store: &Store, keep_days: u32) -> Result<(), StoreError> {
+    store.ensure_partitions().await?;
+    let commands = store.forget_commands(keep_days).await?;
+    let daemons = store.forget_daemons(FORGET_DAEMONS).await?;
+    if commands + daemons > 0 {
+        tracing::debug!(commands, daemons, "forgotten");
+    }
+    Ok(())
+}
