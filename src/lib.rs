@@ -30,3 +30,4 @@ pub mod janitor;
 pub mod publisher;
 
 // The shell around them.
+pub mod daemon;

@@ -1,0 +1,169 @@
+//! The stages as tasks: what each is given, and the order in which they end.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{keep_watchdog_fed, systemd};
+use crate::bus::Bus;
+use crate::bus::wire::v1::events::EventWriter;
+use crate::bus::wire::v1::reading::Rules;
+use crate::clock::Clock;
+use crate::consumer::Subscriptions;
+use crate::dialer::Trunks;
+use crate::domain::redial::UncountedRule;
+use crate::publisher::Publisher;
+use crate::settings::Settings;
+use crate::store::{FeedReader, Store};
+use crate::{consumer, dispatcher, janitor};
+
+/// The running stages.
+pub struct Stages {
+    /// Everything that may write events.
+    writers: JoinSet<(&'static str, bool)>,
+    publisher: BoxFuture<'static, bool>,
+    bus: Arc<Bus>,
+    trunks: Trunks,
+    drain: CancellationToken,
+    finish: CancellationToken,
+    clean: bool,
+}
+
+impl Stages {
+    /// Starts all of them.
+    pub fn start(
+        settings: &Settings,
+        (store, feed): (Store, FeedReader),
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
+        let (drain, finish) = (CancellationToken::new(), CancellationToken::new());
+        let bus = Arc::new(Bus::new(&settings.bus, &settings.node.name));
+        let trunks = Trunks::open(&settings.trunks, &clock)?;
+        let keep = settings.events.unroutable_keep;
+        let publisher = tokio::spawn(Publisher::new(store.clone(), (bus.clone(), feed), keep, finish.clone()).run());
+        let (subscribed, subscriptions) = watch::channel(Subscriptions::default());
+        let parts = Parts { settings, store: store.clone(), bus: bus.clone(), clock, drain: drain.clone() };
+        let consumer = Arc::new(parts.consumer(subscribed));
+        let dispatcher = Arc::new(parts.dispatcher(trunks.clone()));
+        let keep_days = settings.inbox.keep_days;
+        let janitor = janitor::run(store.clone(), keep_days, drain.clone());
+        let mut writers = JoinSet::new();
+        writers.spawn(async { ("consumer", ended(consumer::run(consumer).await)) });
+        writers.spawn(async { ("dispatcher", ended(dispatcher::run(dispatcher).await)) });
+        writers.spawn(async { ("janitor", ended(tokio::spawn(janitor).await)) });
+        tokio::spawn(announce(subscriptions, store));
+        keep_watchdog_fed(finish.clone());
+        let publisher = publisher.map(ended).boxed();
+        Ok(Self { writers, publisher, bus, trunks, drain, finish, clean: true })
+    }
+
+    /// Waits for a stage to end although nobody asked it to.
+    pub async fn fallen(&mut self) -> &'static str {
+        tokio::select! {
+            Some(ended) = self.writers.join_next() => {
+                self.clean = false;
+                ended.map_or("a stage", |(stage, _)| stage)
+            }
+            _ = &mut self.publisher => {
+                self.clean = false;
+                self.publisher = std::future::ready(false).boxed();
+                "publisher"
+            }
+        }
+    }
+
+    /// Begins the drain.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// Ends every call.
+    pub fn hang_up(&self) {
+        self.trunks.hang_up_all();
+    }
+
+    /// Waits until all have ended, the publisher last; `true` when none fell.
+    pub async fn ended(&mut self) -> bool {
+        while let Some(ended) = self.writers.join_next().await {
+            self.clean &= ended.is_ok_and(|(_, clean)| clean);
+        }
+        self.finish.cancel();
+        self.clean &= (&mut self.publisher).await;
+        self.bus.consuming.close().await;
+        self.bus.publishing.close().await;
+        self.clean
+    }
+}
+
+fn ended<E: std::fmt::Display>(outcome: Result<(), E>) -> bool {
+    if let Err(error) = &outcome {
+        tracing::error!(%error, "a stage fell");
+    }
+    outcome.is_ok()
+}
+
+/// Says `ready` when commands and queries are subscribed to and the store answers.
+async fn announce(mut subscriptions: watch::Receiver<Subscriptions>, store: Store) {
+    let subscribed = subscriptions.wait_for(Subscriptions::all).await.is_ok();
+    if subscribed && store.ping().await.is_ok() {
+        tracing::info!("ready");
+        systemd::ready();
+    }
+}
+
+/// What the stages are made from.
+struct Parts<'s> {
+    settings: &'s Settings,
+    store: Store,
+    bus: Arc<Bus>,
+    clock: Arc<dyn Clock>,
+    drain: CancellationToken,
+}
+
+impl Parts<'_> {
+    fn events(&self) -> EventWriter {
+        EventWriter::new(&self.settings.node.name)
+    }
+
+    fn consumer(&self, subscribed: watch::Sender<Subscriptions>) -> consumer::Context {
+        let settings = self.settings;
+        let capacities = settings.trunks.iter().map(|(name, trunk)| (name.clone(), trunk.capacity()));
+        consumer::Context {
+            store: self.store.clone(),
+            bus: self.bus.clone(),
+            clock: self.clock.clone(),
+            events: self.events(),
+            rules: Rules {
+                default_region: settings.numbers.default_region,
+                default_time_zone: settings.tasks.time_zone,
+                most_concurrency: settings.limits.task_concurrency,
+            },
+            trunks: capacities.collect(),
+            drain: self.drain.clone(),
+            subscribed,
+        }
+    }
+
+    fn dispatcher(&self, trunks: Trunks) -> dispatcher::Context {
+        let settings = self.settings;
+        let capacities = settings.trunks.iter().map(|(name, trunk)| (name.clone(), trunk.capacity()));
+        dispatcher::Context {
+            store: self.store.clone(),
+            trunks,
+            capacities: capacities.collect(),
+            clock: self.clock.clone(),
+            events: self.events(),
+            uncounted: UncountedRule {
+                most: settings.limits.uncounted_attempts,
+                delay: settings.limits.uncounted_retry,
+            },
+            high_water: settings.events.high_water,
+            node: settings.node.name.clone(),
+            drain: self.drain.clone(),
+        }
+    }
+}
