@@ -1,0 +1,60 @@
+# The ways to build, check and run calltaskd. What takes more than a line is in
+# scripts/, so that it works without make as well.
+
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## The daemon, optimised: target/release/calltaskd
+	$(CARGO) build --release --locked
+
+.PHONY: services
+services: ## Install and start private PostgreSQL and RabbitMQ; print their URLs
+	@scripts/services.sh install
+	@scripts/services.sh start
+	@scripts/services.sh env
+
+.PHONY: stop
+stop: ## End what `make services` or `make demo KEEP=1` left running
+	@scripts/services.sh stop
+
+.PHONY: demo
+demo: ## A day's work in a minute, with simulated calls; KEEP=1 leaves it running
+	@KEEP='$(KEEP)' scripts/demo.sh
+
+.PHONY: test
+test: ## All tests, on private servers or on those of DATABASE_URL and AMQP_URL
+	@scripts/test.sh
+
+.PHONY: bench
+bench: ## Measure the throughput
+	@scripts/bench.sh
+
+.PHONY: accept
+accept: ## The tests at full sizes, the bench, and the dependencies' licences and advisories
+	@CALLTASKD_TEST_FULL=1 scripts/test.sh
+	@scripts/bench.sh
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
+	$(CARGO) deny check
+
+.PHONY: fmt
+fmt: ## Format the sources
+	$(CARGO) fmt
+
+.PHONY: lint
+lint: ## Clippy, with warnings as errors
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+
+.PHONY: doc
+doc: ## The API documentation, with warnings as errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
+
+.PHONY: check
+check: ## What needs no server: format, lint, doc
+	$(CARGO) fmt --check
+	@$(MAKE) --no-print-directory lint doc
