@@ -30,4 +30,5 @@ pub mod janitor;
 pub mod publisher;
 
 // The shell around them.
+pub mod cli;
 pub mod daemon;

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
-    QueueDeclareOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
+    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Bus, BusError, command_properties};
+use super::{Bus, BusError, Topology, command_properties};
 
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
@@ -52,25 +52,35 @@ impl<'b> Client<'b> {
 
     /// Sends a command; the same `message_id` again gets the same reply and does nothing more.
     pub async fn command(&mut self, name: &str, message_id: &str, body: &Value) -> Result<Value, ClientError> {
-        self.ask(&self.bus.topology.commands.clone(), name, message_id, body).await
+        self.ask(&self.bus.topology.commands.clone(), name, (message_id, body)).await
     }
 
     /// Asks a question.
     pub async fn query(&mut self, name: &str, body: &Value) -> Result<Value, ClientError> {
         let message_id = Uuid::new_v4().to_string();
-        self.ask(&self.bus.topology.queries.clone(), name, &message_id, body).await
+        self.ask(&self.bus.topology.queries.clone(), name, (&message_id, body)).await
     }
 
-    async fn ask(&mut self, exchange: &str, name: &str, id: &str, body: &Value) -> Result<Value, ClientError> {
+    /// Publishing is under the patience, too: a broker in need accepts nothing and says so to nobody.
+    async fn ask(&mut self, exchange: &str, name: &str, message: (&str, &Value)) -> Result<Value, ClientError> {
+        let patience = self.patience;
+        let answer = tokio::time::timeout(patience, self.publish_and_wait(exchange, name, message)).await;
+        answer.unwrap_or(Err(ClientError::NoAnswer(patience)))
+    }
+
+    async fn publish_and_wait(
+        &mut self,
+        exchange: &str,
+        name: &str,
+        (id, body): (&str, &Value),
+    ) -> Result<Value, ClientError> {
         let correlation_id = Uuid::new_v4().to_string();
         let properties = command_properties(id, &self.reply_queue, &correlation_id);
         let body = serde_json::to_vec(body)?;
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let publish = self.channel.basic_publish(exchange.into(), name.into(), options, &body, properties);
         publish.await?.await?;
-        let patience = self.patience;
-        let answer = tokio::time::timeout(patience, self.reply_to(&correlation_id)).await;
-        answer.unwrap_or(Err(ClientError::NoAnswer(patience)))
+        self.reply_to(&correlation_id).await
     }
 
     async fn reply_to(&mut self, correlation_id: &str) -> Result<Value, ClientError> {
@@ -88,7 +98,7 @@ impl<'b> Client<'b> {
     }
 
     /// Subscribes to events by a pattern of routing keys.
-    pub async fn events(&self, pattern: &str) -> Result<Consumer, ClientError> {
+    pub async fn events(&self, pattern: &str) -> Result<Events, ClientError> {
         let (queue, consumer) = private_queue(&self.channel).await?;
         let exchange = self.bus.topology.events.as_str();
         self.channel
@@ -100,7 +110,39 @@ impl<'b> Client<'b> {
                 FieldTable::default(),
             )
             .await?;
-        Ok(consumer)
+        Ok(Events(consumer))
+    }
+}
+
+/// A subscription, as long as its client lives.
+#[derive(Debug)]
+pub struct Events(Consumer);
+
+impl Events {
+    /// The body of the next event.
+    pub async fn next(&mut self) -> Result<Vec<u8>, ClientError> {
+        let delivery = self.0.next().await.ok_or_else(|| BusError::Unsubscribed("the events".to_owned()))??;
+        delivery.ack(BasicAckOptions::default()).await?;
+        Ok(delivery.data)
+    }
+}
+
+impl Bus {
+    /// Removes the exchanges and queues with what is in them, for demos and tests; refused while a daemon is at
+    /// work. What is not there is no error.
+    pub async fn remove_topology(&self) -> Result<(), BusError> {
+        let channel = self.publishing.open_channel().await?;
+        let Topology { commands, queries, events, dead } = &self.topology;
+        // Every daemon consumes the queries. Their queue goes first, because a quorum queue cannot be asked to
+        // stay when it is in use.
+        for (queue, if_unused) in [(queries, true), (commands, false), (dead, false)] {
+            let options = QueueDeleteOptions { if_unused, ..Default::default() };
+            channel.queue_delete(queue.as_str().into(), options).await?;
+        }
+        for exchange in [commands, queries, events, dead] {
+            channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default()).await?;
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! One connection to the broker, opened when a channel is wanted and there is none.
 
+use std::time::Duration;
+
 use lapin::types::LongString;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
@@ -10,6 +12,9 @@ use super::BusError;
 
 /// Seconds of silence after which the other side is taken for dead.
 const HEARTBEAT_SECONDS: u16 = 10;
+
+/// How long the broker may take to let us in or out.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One connection; several stages may have channels on it.
 #[derive(Debug)]
@@ -43,14 +48,15 @@ impl Link {
         let mut uri = parsed.map_err(|error| lapin::Error::from(std::io::Error::other(error)))?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         let properties = ConnectionProperties::default().with_connection_name(LongString::from(self.name.as_str()));
-        Ok(Connection::connect_uri(uri, properties).await?)
+        let connect = tokio::time::timeout(PATIENCE, Connection::connect_uri(uri, properties));
+        Ok(connect.await.map_err(|_| BusError::Timeout("connection", PATIENCE))??)
     }
 
     /// Closes the connection, if it is open.
     pub async fn close(&self) {
         if let Some(connection) = self.connection.lock().await.take() {
             // The peer may be gone already: then there is nothing to close.
-            drop(connection.close(200, "bye".into()).await);
+            drop(tokio::time::timeout(PATIENCE, connection.close(200, "bye".into())).await);
         }
     }
 }

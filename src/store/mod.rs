@@ -21,6 +21,7 @@ pub mod outbox;
 pub mod partitions;
 pub mod progress;
 mod schema;
+pub mod scratch;
 pub mod service_instances;
 pub mod tasks;
 

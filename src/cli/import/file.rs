@@ -1,0 +1,220 @@
+//! The CSV file: which column is what, and each row with the line that it begins on.
+//!
+//! Must not stop at a bad row, and must not hold more than one. A row that cannot be sent at all (not UTF-8,
+//! more cells than columns) is refused here; everything else is for the daemon to judge.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use csv::{ByteRecord, Terminator};
+use serde_json::{Map, Value};
+
+use crate::bus::wire::v1::reading::is_key;
+use crate::cli::reply::{number, text};
+use crate::domain::fields::excerpt;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// No line of column names is longer; a file without line breaks must not fill the memory.
+const LONGEST_HEADER: u64 = 64 * 1_024;
+
+/// A row as it stands in the file.
+#[derive(Debug, PartialEq)]
+pub struct Row {
+    /// Where it begins, from 1; a quoted cell may go on over several lines.
+    pub line: u64,
+    /// A callee as the wire has it, or why it cannot be sent.
+    pub callee: Result<Value, RefusedRow>,
+}
+
+/// A row that became no callee.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRow {
+    pub line: u64,
+    pub called_number: String,
+    pub code: String,
+    pub message: String,
+}
+
+impl RefusedRow {
+    /// One that the daemon rejected; its index leads to its line.
+    pub fn of_receipt(row: &Value, lines: &[u64]) -> Self {
+        let index = usize::try_from(number(row, "index")).unwrap_or(usize::MAX);
+        let owned = |key| text(row, key).to_owned();
+        Self {
+            line: lines.get(index).copied().unwrap_or(0),
+            called_number: owned("calledNumber"),
+            code: owned("code"),
+            message: owned("message"),
+        }
+    }
+}
+
+enum Column {
+    CalledNumber,
+    OutId,
+    Variable(String),
+}
+
+/// An open file, read row by row.
+pub struct CalleeFile {
+    reader: csv::Reader<Box<dyn Read>>,
+    columns: Vec<Column>,
+    record: ByteRecord,
+    size: Option<u64>,
+}
+
+impl CalleeFile {
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let opened = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
+        let metadata = opened.metadata()?;
+        let mut file = Self::read(opened).with_context(|| path.display().to_string())?;
+        file.size = Some(metadata.len()).filter(|_| metadata.is_file());
+        Ok(file)
+    }
+
+    /// Reads the names of the columns; the rows follow when they are asked for.
+    fn read(input: impl Read + 'static) -> anyhow::Result<Self> {
+        let mut input = BufReader::new(input);
+        let mut first_line = Vec::new();
+        input.by_ref().take(LONGEST_HEADER).read_until(b'\n', &mut first_line)?;
+        if first_line.starts_with(b"\xFF\xFE") || first_line.starts_with(b"\xFE\xFF") {
+            bail!("the file is UTF-16; save it as CSV in UTF-8");
+        }
+        if first_line.starts_with(BYTE_ORDER_MARK) {
+            first_line.drain(..BYTE_ORDER_MARK.len());
+        }
+        let separator = separator(&first_line);
+        // The last row, too, gets a line's end: line numbers are counted by them.
+        let whole: Box<dyn Read> = Box::new(Cursor::new(first_line).chain(input).chain(&b"\n"[..]));
+        let mut builder = csv::ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).delimiter(separator).terminator(Terminator::Any(b'\n'));
+        let reader = builder.from_reader(whole);
+        let mut file = Self { reader, columns: Vec::new(), record: ByteRecord::new(), size: None };
+        if file.next_record()?.is_none() {
+            bail!("the file is empty; its first line names the columns");
+        }
+        file.columns = columns(&file.cells().context("the names of the columns are not UTF-8")?)?;
+        Ok(file)
+    }
+
+    /// In bytes, where it is known.
+    pub fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    pub fn bytes_read(&self) -> u64 {
+        self.reader.position().byte()
+    }
+
+    pub fn next_row(&mut self) -> anyhow::Result<Option<Row>> {
+        let Some(line) = self.next_record()? else {
+            return Ok(None);
+        };
+        let refused = |message: &str, called_number: &str| RefusedRow {
+            line,
+            called_number: excerpt(called_number, 32),
+            code: "INVALID_VALUE".to_owned(),
+            message: message.to_owned(),
+        };
+        let callee = match self.cells() {
+            None => Err(refused("not UTF-8; save the file as CSV in UTF-8", "")),
+            Some(cells) => self.callee(&cells).ok_or_else(|| {
+                let place = self.columns.iter().position(|column| matches!(column, Column::CalledNumber));
+                let called_number = place.and_then(|place| cells.get(place)).copied().unwrap_or_default();
+                refused("more cells than columns; quote a cell that has the separator", called_number)
+            }),
+        };
+        Ok(Some(Row { line, callee }))
+    }
+
+    /// Reads the next record that is not blank; gives the line on which it begins.
+    ///
+    /// The position that the library gives a record lies before the blank lines in front of it, so the line is
+    /// counted back from its end.
+    fn next_record(&mut self) -> anyhow::Result<Option<u64>> {
+        loop {
+            if !self.reader.read_byte_record(&mut self.record)? {
+                return Ok(None);
+            }
+            let is_blank = self.record.len() == 1 && matches!(&self.record[0], b"" | b"\r");
+            if !is_blank {
+                let breaks = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count();
+                return Ok(Some(self.reader.position().line().saturating_sub(1 + breaks as u64)));
+            }
+        }
+    }
+
+    /// The cells as texts, unless one is not UTF-8.
+    fn cells(&self) -> Option<Vec<&str>> {
+        let mut cells = self.record.iter().map(|cell| std::str::from_utf8(cell).ok()).collect::<Option<Vec<_>>>()?;
+        // Only \n ends a record, so the \r of a Windows line end is left in its last cell.
+        if let Some(last) = cells.last_mut() {
+            *last = last.strip_suffix('\r').unwrap_or(last);
+        }
+        Some(cells)
+    }
+
+    /// The callee of a row; `None` when a cell belongs to no column.
+    fn callee(&self, cells: &[&str]) -> Option<Value> {
+        if cells.iter().skip(self.columns.len()).any(|cell| !cell.is_empty()) {
+            return None;
+        }
+        let (mut callee, mut variables) = (Map::new(), Map::new());
+        for (column, cell) in self.columns.iter().zip(cells) {
+            let cell = || Value::from(*cell);
+            match column {
+                Column::CalledNumber => _ = callee.insert("calledNumber".to_owned(), cell()),
+                _ if cell() == "" => {}
+                Column::OutId => _ = callee.insert("outId".to_owned(), cell()),
+                Column::Variable(key) => _ = variables.insert(key.clone(), cell()),
+            }
+        }
+        if !variables.is_empty() {
+            callee.insert("variables".to_owned(), Value::Object(variables));
+        }
+        Some(Value::Object(callee))
+    }
+}
+
+/// Semicolon or comma, whichever the line of names has more of outside of quotes.
+fn separator(line: &[u8]) -> u8 {
+    let mut in_quotes = false;
+    let (mut semicolons, mut commas) = (0, 0);
+    for byte in line {
+        match byte {
+            b'"' => in_quotes = !in_quotes,
+            b';' if !in_quotes => semicolons += 1,
+            b',' if !in_quotes => commas += 1,
+            _ => {}
+        }
+    }
+    if semicolons > commas { b';' } else { b',' }
+}
+
+fn columns(names: &[&str]) -> anyhow::Result<Vec<Column>> {
+    let names: Vec<_> = names.iter().map(|name| name.trim()).collect();
+    for (index, name) in names.iter().enumerate() {
+        if !is_key(name) {
+            bail!("column {} has no name, or one that is too long (64 characters) or not printable", index + 1);
+        }
+        if names[..index].contains(name) {
+            bail!("there are two columns {name}; rename one");
+        }
+    }
+    if !names.contains(&"calledNumber") {
+        let found = names.iter().map(|name| excerpt(name, 64)).collect::<Vec<_>>().join(", ");
+        bail!("the first line names no column calledNumber; the columns found are {found}");
+    }
+    let column = |name: &&str| match *name {
+        "calledNumber" => Column::CalledNumber,
+        "outId" => Column::OutId,
+        variable => Column::Variable(variable.to_owned()),
+    };
+    Ok(names.iter().map(column).collect())
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

@@ -1,0 +1,76 @@
+//! Files as spreadsheets write them, and as they go wrong.
+
+use serde_json::json;
+
+use super::*;
+
+fn read(bytes: &[u8]) -> anyhow::Result<Vec<Row>> {
+    let mut file = CalleeFile::read(Cursor::new(bytes.to_vec()))?;
+    let mut rows = Vec::new();
+    while let Some(row) = file.next_row()? {
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn wrong(bytes: &[u8]) -> String {
+    format!("{:#}", read(bytes).unwrap_err())
+}
+
+#[test]
+fn columns_other_than_number_and_id_are_variables() {
+    let rows = read(b"outId,calledNumber,firstName,time\n7,+493023125000,Ada,09:30\n8,+493023125001,,\n").unwrap();
+    let variables = json!({"firstName": "Ada", "time": "09:30"});
+    let first = json!({"calledNumber": "+493023125000", "outId": "7", "variables": variables});
+    assert_eq!(rows[0], Row { line: 2, callee: Ok(first) });
+    assert_eq!(rows[1].callee, Ok(json!({"calledNumber": "+493023125001", "outId": "8"})));
+}
+
+#[test]
+fn a_spreadsheet_with_mark_semicolons_and_windows_lines_is_read() {
+    let text = "\u{feff}calledNumber;\"name; in full\"\r\n+493023125000;\"Zoë, \"\"Z\"\"\"\r\n;\r\n";
+    let rows = read(text.as_bytes()).unwrap();
+    let variables = json!({"name; in full": "Zoë, \"Z\""});
+    assert_eq!(rows[0].callee, Ok(json!({"calledNumber": "+493023125000", "variables": variables})));
+    assert_eq!(rows[1].callee, Ok(json!({"calledNumber": ""})));
+    assert_eq!(rows.len(), 2);
+}
+
+#[test]
+fn rows_have_the_line_that_they_begin_on() {
+    for end in ["\n", "\r\n"] {
+        let lines = ["calledNumber,note", "1,a", "", "", "2,\"b", "", "c\"", "3,d", "", "4,e"];
+        let numbers =
+            |text: String| -> Vec<u64> { read(text.as_bytes()).unwrap().iter().map(|row| row.line).collect() };
+        assert_eq!(numbers(lines.join(end)), [2, 5, 8, 10], "{end:?}");
+        assert_eq!(numbers(lines.join(end) + end + end), [2, 5, 8, 10], "{end:?}");
+    }
+}
+
+#[test]
+fn the_first_line_must_name_the_number_and_each_column_once() {
+    let found = wrong(b"number;name\n1;a\n");
+    assert!(found.ends_with("the columns found are number, name"), "{found}");
+    assert!(wrong(b"calledNumber,a,a\n").contains("two columns a"));
+    assert!(wrong(b"calledNumber,a,\n").contains("column 3 has no name"));
+    assert!(wrong(b"calledNumber,\xFF\n").contains("not UTF-8"));
+    assert!(wrong(b"\xFF\xFEc\0a\0").contains("UTF-16"));
+    assert!(wrong(b"").contains("empty"));
+    assert!(wrong(b"\xEF\xBB\xBF").contains("empty"));
+}
+
+#[test]
+fn a_row_that_cannot_be_sent_spoils_no_other() {
+    let rows = read(b"calledNumber,name\n1,a,b\n2,\xFF\n3\n4,d,,\n").unwrap();
+    let refused = rows[0].callee.clone().unwrap_err();
+    assert_eq!((refused.line, refused.called_number.as_str(), refused.code.as_str()), (2, "1", "INVALID_VALUE"));
+    assert!(rows[1].callee.clone().unwrap_err().message.contains("UTF-8"));
+    assert_eq!(rows[2].callee, Ok(json!({"calledNumber": "3"})));
+    assert_eq!(rows[3].callee, Ok(json!({"calledNumber": "4", "variables": {"name": "d"}})));
+}
+
+#[test]
+fn the_index_of_a_receipt_leads_to_the_line() {
+    let row = json!({"index": 1, "calledNumber": "12", "code": "NUMBER_INVALID", "message": "write it"});
+    assert_eq!(RefusedRow::of_receipt(&row, &[2, 9]).line, 9);
+}

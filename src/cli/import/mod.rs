@@ -1,0 +1,132 @@
+//! `calltaskd import`: a CSV file becomes `callees.import` commands, one batch after the other.
+//!
+//! Must not hold more than a batch in memory, and must not judge a number: that is the daemon's. Each batch
+//! has a message id that is computed from what is in it, so an import that was cut off is mended by the same
+//! command again.
+
+mod batch;
+mod file;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::reply::{self, items, number, task_address, text};
+use super::session::Session;
+use crate::bus::Client;
+use batch::Batch;
+use file::{CalleeFile, RefusedRow};
+use report::Report;
+
+/// Import callees from a CSV file.
+///
+/// The file is UTF-8, with or without a byte order mark, its columns separated by commas or semicolons. The
+/// first line names the columns: `calledNumber` must be there, `outId` may be, and each other column is a
+/// variable by that name. Empty cells are left out.
+///
+/// The same file sent again with the same options, as after an interruption, imports nothing twice: its batches
+/// are recognised (for `inbox.keep_days`, 30) and get their first replies again. To import the same rows once more
+/// on purpose, give another --batch-id, and --allow-duplicate-numbers.
+///
+/// Rejected rows are printed with their line in the file; the exit code is 0 all the same. With --json, each
+/// batch's receipt is printed as one line, and the totals as the last.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// What to import
+    #[arg(value_name = "FILE.csv")]
+    file: PathBuf,
+    /// The task's id, or its name
+    #[arg(long)]
+    task: String,
+    /// Goes with each callee into its events; callees can be cancelled by it
+    #[arg(long, value_name = "ID")]
+    batch_id: Option<String>,
+    /// Rows of one command
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    batch_rows: u32,
+    /// Take a row without outId also when the task has its number already
+    #[arg(long)]
+    allow_duplicate_numbers: bool,
+    /// Write the rejected rows to this CSV file, too
+    #[arg(long, value_name = "FILE")]
+    errors: Option<PathBuf>,
+}
+
+pub async fn run(session: &Session, arguments: &ImportArgs) -> anyhow::Result<ExitCode> {
+    let mut file = CalleeFile::open(&arguments.file)?;
+    let mut report = Report::new(session.json, arguments.errors.as_deref(), file.size())?;
+    let mut client = session.client().await?;
+    let task = task_id(&mut client, &arguments.task).await?;
+    let mut importer = Importer { client, task, arguments, batches: 0 };
+    let imported = importer.import(&mut file, &mut report).await;
+    imported.with_context(|| {
+        let mended = "once that is mended, the same command again imports nobody twice";
+        format!("the import ended after {}; {mended}", report.totals())
+    })?;
+    if report.rows() == 0 {
+        bail!("there are no rows below the names of the columns");
+    }
+    report.end(task)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The id: a message id that is made from the name would be the same for the next task of this name.
+async fn task_id(client: &mut Client<'_>, task: &str) -> anyhow::Result<Uuid> {
+    if let Ok(id) = Uuid::parse_str(task) {
+        return Ok(id);
+    }
+    let answer = client.query("task.get", &task_address(task)).await?;
+    reply::judge(&answer).with_context(|| format!("task {task}"))?;
+    let id = answer.get("task").map_or("", |task| text(task, "taskId"));
+    Uuid::parse_str(id).context("the daemon's reply has no taskId")
+}
+
+struct Importer<'a> {
+    client: Client<'a>,
+    task: Uuid,
+    arguments: &'a ImportArgs,
+    batches: u64,
+}
+
+impl Importer<'_> {
+    async fn import(&mut self, file: &mut CalleeFile, report: &mut Report) -> anyhow::Result<()> {
+        let mut batch = Batch::of(self.arguments.batch_rows as usize);
+        while let Some(row) = file.next_row()? {
+            if let Some(full) = batch.add(row) {
+                self.send(full, report).await?;
+                report.read_up_to(file.bytes_read());
+            }
+        }
+        self.send(batch, report).await
+    }
+
+    async fn send(&mut self, batch: Batch, report: &mut Report) -> anyhow::Result<()> {
+        self.batches += 1;
+        if batch.callees.is_empty() {
+            return report.batch(batch.refused, batch.lines.len(), &Value::Null);
+        }
+        let sent = batch.callees.len();
+        let (first, last) = (batch.lines.first().copied(), batch.lines.last().copied());
+        let body = batch::body(self.task, self.arguments, batch.callees);
+        let message_id = batch::message_id(self.task, self.batches, &body);
+        let receipt = self.client.command("callees.import", &message_id, &body).await?;
+        if let Err(refusal) = reply::judge(&receipt) {
+            report.refused(&receipt)?;
+            let lines = || format!("lines {} to {} are rejected as a whole", first.unwrap_or(0), last.unwrap_or(0));
+            return Err(refusal).with_context(lines);
+        }
+        let rejected = items(&receipt, "rejected");
+        let accounted = number(&receipt, "accepted") + number(&receipt, "duplicates") + rejected.len() as u64;
+        if accounted != sent as u64 {
+            bail!("the receipt accounts for {accounted} of {sent} rows: {receipt}");
+        }
+        let by_daemon = rejected.iter().map(|row| RefusedRow::of_receipt(row, &batch.lines));
+        report.batch(batch.refused.into_iter().chain(by_daemon).collect(), sent, &receipt)
+    }
+}

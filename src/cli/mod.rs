@@ -1,0 +1,142 @@
+//! The command line: the daemon itself, and the upstream system's part for people and scripts.
+//!
+//! One file for each group of commands. Must not reach into the store to do what a command of the bus does:
+//! whatever changes a task goes the way that every upstream system goes, so the two can never differ. What is
+//! wrong with a command is the daemon's to judge; here only the shape of an argument is.
+
+mod agent;
+mod dev;
+mod events;
+mod failure;
+mod import;
+mod local;
+mod output;
+mod reply;
+mod service_instance;
+mod session;
+mod table;
+mod task;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use session::Session;
+
+/// How the program ends, for scripts.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 69 no broker, or no daemon answered in time (a command \
+that was sent takes effect all the same); 78 wrong settings.";
+
+const EVERYWHERE: &str = "Options of every command";
+
+/// Runs outbound call tasks for AI voice agents.
+#[derive(Debug, Parser)]
+#[command(name = "calltaskd", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Clone, Args)]
+struct Options {
+    /// The settings file, which must exist [default: /etc/calltaskd/calltaskd.toml, if it exists]
+    #[arg(long, global = true, value_name = "FILE", env = "CALLTASKD_CONFIG", help_heading = EVERYWHERE)]
+    config: Option<PathBuf>,
+    /// Print the daemon's reply as JSON, for scripts
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    json: bool,
+    /// How long to wait for each reply
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30, help_heading = EVERYWHERE)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    timeout_seconds: u64,
+}
+
+/// Of the commands that change something.
+#[derive(Debug, Args)]
+struct Once {
+    /// The idempotency key: the same command sent again with it gets the same reply and does nothing
+    /// [default: a new one each time]
+    #[arg(long, value_name = "ID")]
+    message_id: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Run,
+    /// Name everything that is wrong with the settings
+    Check,
+    /// Bring the database's tables up to date
+    Migrate,
+    /// Voice agents that answered calls are connected to
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
+    /// Caller numbers with their limits and trunk
+    #[command(subcommand)]
+    ServiceInstance(service_instance::ServiceInstanceCommand),
+    /// Call tasks
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    Import(import::ImportArgs),
+    Events(events::EventsArgs),
+    /// Databases and bus names of demos and tests
+    #[command(subcommand, hide = true)]
+    Dev(dev::DevCommand),
+}
+
+impl Cli {
+    /// Runs the command to its end; what went wrong is printed to stderr.
+    pub async fn run(self) -> ExitCode {
+        self.dispatch().await.unwrap_or_else(|error| failure::report(&error))
+    }
+
+    async fn dispatch(self) -> anyhow::Result<ExitCode> {
+        if matches!(self.command, Command::Check) {
+            return local::check(&self.options);
+        }
+        let settings = session::settings(&self.options)?;
+        match self.command {
+            Command::Run => return local::run(settings).await,
+            Command::Migrate => return local::migrate(&settings, self.options.json).await,
+            Command::Dev(command) => return command.run(&settings).await,
+            _ => {}
+        }
+        let session = Session::new(&settings, &self.options);
+        let code = match self.command {
+            Command::Agent(command) => command.run(&session).await,
+            Command::ServiceInstance(command) => command.run(&session).await,
+            Command::Task(command) => command.run(&session).await,
+            Command::Import(arguments) => import::run(&session, &arguments).await,
+            Command::Events(arguments) => events::run(&session, &arguments).await,
+            Command::Run | Command::Check | Command::Migrate | Command::Dev(_) => Ok(ExitCode::SUCCESS),
+        };
+        session.close().await;
+        code
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_stand_after_the_command() {
+        let cli = Cli::try_parse_from(["calltaskd", "task", "list", "--json", "--config", "a.toml"]).unwrap();
+        assert!(cli.options.json);
+        assert_eq!(cli.options.config, Some(PathBuf::from("a.toml")));
+        assert_eq!(cli.options.timeout_seconds, 30);
+    }
+}

@@ -1,0 +1,62 @@
+//! The way from a command to a daemon's reply.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::failure::Failure;
+use super::{Once, Options, output, reply};
+use crate::bus::{Bus, Client, ClientError};
+use crate::settings::{self, Settings};
+
+/// Reads the settings as the daemon would.
+pub fn settings(options: &Options) -> Result<Settings, Failure> {
+    settings::load(options.config.as_deref(), settings::process_environment()).map_err(Failure::Settings)
+}
+
+/// What the commands that talk to a daemon need.
+#[derive(Debug)]
+pub struct Session {
+    bus: Bus,
+    patience: Duration,
+    /// Replies are printed as they came.
+    pub json: bool,
+}
+
+impl Session {
+    pub(super) fn new(settings: &Settings, options: &Options) -> Self {
+        let bus = Bus::new(&settings.bus, "command line");
+        Self { bus, patience: Duration::from_secs(options.timeout_seconds), json: options.json }
+    }
+
+    /// Connects. A broker that is there but does not speak is given up, too.
+    pub async fn client(&self) -> anyhow::Result<Client<'_>> {
+        let opened = tokio::time::timeout(self.patience, Client::open(&self.bus, self.patience)).await;
+        Ok(opened.unwrap_or(Err(ClientError::NoAnswer(self.patience)))?)
+    }
+
+    /// Sends a command, once, and waits for its reply.
+    pub async fn command(&self, name: &str, once: &Once, body: &Value) -> anyhow::Result<Value> {
+        let message_id = once.message_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+        Ok(self.client().await?.command(name, &message_id, body).await?)
+    }
+
+    /// Prints a reply: as it came, or as the text that `for_people` makes of it; a refusal becomes the failure.
+    pub fn show(&self, reply: &Value, for_people: impl FnOnce(&Value) -> String) -> anyhow::Result<()> {
+        if self.json {
+            output::line(&reply.to_string())?;
+        }
+        reply::judge(reply)?;
+        if !self.json {
+            output::line(&for_people(reply))?;
+        }
+        Ok(())
+    }
+
+    /// Says goodbye, so that the broker logs no lost connection.
+    pub async fn close(&self) {
+        // A broker that has gone silent is not waited for.
+        drop(tokio::time::timeout(Duration::from_secs(2), self.bus.publishing.close()).await);
+    }
+}

@@ -1,0 +1,241 @@
+//! `calltaskd task`, but for `watch`.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::reply::{items, number, task_address, text};
+use super::session::Session;
+use super::table::Table;
+use super::{Once, output, reply, watch};
+use crate::domain::calling_window::DAYS;
+
+#[derive(Debug, Subcommand)]
+pub enum TaskCommand {
+    /// Create a task; it runs from its first import on
+    Create(TaskCreate),
+    /// Start a task that is stopped, or that could not be started
+    Start(TaskChange),
+    /// Stop a running task; calls in the air end by themselves
+    Stop(TaskChange),
+    /// Show a task with its counts
+    Show(TaskName),
+    /// List the tasks, the newest first
+    List(TaskList),
+    /// Follow a task until it is completed (exit code 0), stopped or could not be started (1)
+    Watch(TaskName),
+}
+
+#[derive(Debug, Args)]
+pub struct TaskCreate {
+    #[arg(long)]
+    name: String,
+    /// The id of the agent
+    #[arg(long, value_name = "ID")]
+    agent: String,
+    /// The id of the service instance
+    #[arg(long, value_name = "ID")]
+    service_instance: String,
+    /// Calls at a time
+    #[arg(long, value_name = "N")]
+    concurrency: u32,
+    /// The id of the task [default: the daemon makes one]
+    #[arg(long, value_name = "UUID")]
+    id: Option<Uuid>,
+    /// An IANA time zone, like Europe/Berlin [default: that of the daemon's settings]
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+    /// The days of calling, like MONDAY,TUESDAY [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "DAY,…")]
+    days: Vec<String>,
+    /// Hours of calling; may be given many times [default: 00:00-24:00]
+    #[arg(long, value_name = "09:00-12:00", value_parser = hours)]
+    hours: Vec<Value>,
+    /// How long a call may ring [default: 45]
+    #[arg(long, value_name = "N")]
+    ring_timeout_seconds: Option<u32>,
+    /// How long a call may last [default: 1800]
+    #[arg(long, value_name = "N")]
+    max_talk_seconds: Option<u32>,
+    #[command(flatten)]
+    once: Once,
+}
+
+#[derive(Debug, Args)]
+pub struct TaskName {
+    /// The task's id, or its name
+    task: String,
+}
+
+#[derive(Debug, Args)]
+pub struct TaskChange {
+    /// The task's id, or its name
+    task: String,
+    #[command(flatten)]
+    once: Once,
+}
+
+#[derive(Debug, Args)]
+pub struct TaskList {
+    /// Only tasks in this state, like RUNNING
+    #[arg(long)]
+    state: Option<String>,
+    /// Only tasks with this in their name
+    #[arg(long)]
+    name: Option<String>,
+}
+
+fn hours(argument: &str) -> Result<Value, String> {
+    let range = argument.split_once('-').map(|(start, end)| json!({"start": start.trim(), "end": end.trim()}));
+    range.ok_or_else(|| "write the hours as START-END, like 09:00-12:00".to_owned())
+}
+
+impl TaskCommand {
+    pub async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Create(task) => task.create(session).await,
+            Self::Start(task) => task.send("task.start", session).await,
+            Self::Stop(task) => task.send("task.stop", session).await,
+            Self::Show(task) => show(session, &task.task).await,
+            Self::List(filter) => filter.list(session).await,
+            Self::Watch(task) => watch::run(session, &task.task).await,
+        }
+    }
+}
+
+impl TaskCreate {
+    fn body(&self) -> Value {
+        let all_days = || DAYS.map(ToOwned::to_owned).to_vec();
+        let days: Vec<_> = self.days.iter().map(|day| day.trim().to_uppercase()).collect();
+        let all_day = || vec![json!({"start": "00:00", "end": "24:00"})];
+        let body = json!({
+            "taskId": self.id,
+            "name": self.name,
+            "agentId": self.agent,
+            "serviceInstanceId": self.service_instance,
+            "concurrency": self.concurrency,
+            "startMode": "IMMEDIATE",
+            "timeZone": self.time_zone,
+            "callingDays": if days.is_empty() { all_days() } else { days },
+            "callingTimes": if self.hours.is_empty() { all_day() } else { self.hours.clone() },
+            "ringTimeoutSeconds": self.ring_timeout_seconds,
+            "maxTalkSeconds": self.max_talk_seconds,
+        });
+        without_nulls(body)
+    }
+
+    async fn create(self, session: &Session) -> anyhow::Result<ExitCode> {
+        let answer = session.command("task.create", &self.once, &self.body()).await?;
+        session.show(&answer, |answer| {
+            let [name, id, state] = ["name", "taskId", "state"].map(|key| text(answer, key));
+            format!("task {name} is created with the id {id}; it is {state}")
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl TaskChange {
+    async fn send(self, command: &str, session: &Session) -> anyhow::Result<ExitCode> {
+        let answer = session.command(command, &self.once, &task_address(&self.task)).await?;
+        session.show(&answer, |answer| match text(answer, "reason") {
+            "" => format!("task {} is {}", self.task, text(answer, "state")),
+            reason => format!("task {} is {}: {reason}", self.task, text(answer, "state")),
+        })?;
+        // Accepted, and yet not what was asked for.
+        let started = text(&answer, "state") != "START_FAILED";
+        Ok(if started { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+impl TaskList {
+    async fn list(self, session: &Session) -> anyhow::Result<ExitCode> {
+        let mut client = session.client().await?;
+        let mut table = Table::new(["NAME", "STATE", "TASK ID", ">CONCURRENCY", "CREATED"]);
+        let mut after = Value::Null;
+        loop {
+            let body = json!({"state": self.state, "name": self.name, "after": after, "limit": 1_000});
+            let page = client.query("task.list", &without_nulls(body)).await?;
+            if session.json {
+                output::line(&page.to_string())?;
+            }
+            reply::judge(&page)?;
+            for task in items(&page, "items") {
+                let [name, state, id, created] = ["name", "state", "taskId", "createdAt"].map(|key| text(task, key));
+                let concurrency = number(task, "concurrency").to_string();
+                table.row([name.to_owned(), state.to_owned(), id.to_owned(), concurrency, created.to_owned()]);
+            }
+            after = page.get("next").cloned().unwrap_or_default();
+            if after.is_null() {
+                break;
+            }
+        }
+        if !session.json {
+            output::line(&if table.is_empty() { "no tasks".to_owned() } else { table.to_string() })?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn show(session: &Session, task: &str) -> anyhow::Result<ExitCode> {
+    let answer = session.client().await?.query("task.get", &task_address(task)).await?;
+    session.show(&answer, |answer| fields(answer.get("task").unwrap_or(&Value::Null)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every field of a task with its value: also those that a newer daemon has.
+fn fields(task: &Value) -> String {
+    let mut table = Table::new(["FIELD", "VALUE"]);
+    for (key, value) in task.as_object().into_iter().flatten() {
+        match value {
+            Value::String(text) => table.row([key.clone(), text.clone()]),
+            Value::Object(inner) => {
+                inner.iter().for_each(|(name, value)| table.row([format!("{key}.{name}"), value.to_string()]));
+            }
+            other => table.row([key.clone(), other.to_string()]),
+        }
+    }
+    table.to_string()
+}
+
+fn without_nulls(mut body: Value) -> Value {
+    if let Some(fields) = body.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::{Cli, Command};
+    use super::*;
+
+    fn created(arguments: &[&str]) -> Value {
+        let given = ["calltaskd", "task", "create", "--name", "autumn", "--agent", "a", "--service-instance", "s"];
+        let arguments = given.iter().chain(&["--concurrency", "5"]).chain(arguments);
+        match Cli::try_parse_from(arguments).unwrap().command {
+            Command::Task(TaskCommand::Create(task)) => task.body(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_task_calls_at_all_hours_unless_it_says_otherwise() {
+        let body = created(&[]);
+        assert_eq!(items(&body, "callingDays").len(), 7);
+        assert_eq!(body["callingTimes"], json!([{"start": "00:00", "end": "24:00"}]));
+        assert!(body.get("taskId").is_none());
+        let body = created(&["--days", "monday,FRIDAY", "--hours", "09:00-12:00", "--hours", "13:00-17:00"]);
+        assert_eq!(body["callingDays"], json!(["MONDAY", "FRIDAY"]));
+        assert_eq!(body["callingTimes"][1], json!({"start": "13:00", "end": "17:00"}));
+    }
+
+    #[test]
+    fn hours_are_a_range() {
+        assert!(hours("09:00").is_err());
+        assert_eq!(hours("09:00 - 12:00"), Ok(json!({"start": "09:00", "end": "12:00"})));
+    }
+}
