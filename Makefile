@@ -29,16 +29,14 @@ demo: ## A day's work in a minute, with simulated calls; KEEP=1 leaves it runnin
 
 .PHONY: test
 test: ## All tests, on private servers or on those of DATABASE_URL and AMQP_URL
-	@scripts/test.sh
+	@scripts/with-servers.sh $(CARGO) test --locked
 
 .PHONY: bench
-bench: ## Measure the throughput
-	@scripts/bench.sh
+bench: ## Measure the throughput, as a ratio to what the broker confirms at all
+	@scripts/with-servers.sh $(CARGO) bench --locked --bench throughput
 
 .PHONY: accept
-accept: ## The tests at full sizes, the bench, and the dependencies' licences and advisories
-	@CALLTASKD_TEST_FULL=1 scripts/test.sh
-	@scripts/bench.sh
+accept: test bench ## The tests, the bench, and the dependencies' licences and advisories
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
 	$(CARGO) deny check
 
