@@ -39,6 +39,8 @@ pub struct Publisher {
     /// Taken and not confirmed yet, oldest first; survives a session.
     in_hand: VecDeque<StoredEvent>,
     sweep_due: Instant,
+    /// Parked since the last sweep, for one line in the log.
+    parked: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +62,7 @@ impl Publisher {
         finish: CancellationToken,
     ) -> Self {
         let (in_hand, sweep_due) = (VecDeque::new(), Instant::now());
-        Self { store, bus, feed, keep_parked, finish, in_hand, sweep_due }
+        Self { store, bus, feed, keep_parked, finish, in_hand, sweep_due, parked: 0 }
     }
 
     /// Publishes until told to finish and nothing is left.
@@ -131,18 +133,22 @@ impl Publisher {
         Err(error)
     }
 
-    async fn settle(&self, settled: &Settled) -> Result<(), StoreError> {
+    async fn settle(&mut self, settled: &Settled) -> Result<(), StoreError> {
         if !settled.confirmed.is_empty() {
             self.store.delete_events(&settled.confirmed).await?;
         }
         if !settled.unroutable.is_empty() {
-            tracing::warn!(events = settled.unroutable.len(), "no queue is bound for these events; they are parked");
+            self.parked += settled.unroutable.len();
             self.store.park_events(&settled.unroutable).await?;
         }
         Ok(())
     }
 
     async fn sweep(&mut self, channel: &Channel) -> Result<(), SessionError> {
+        if self.parked > 0 {
+            tracing::warn!(events = self.parked, "no queue is bound for these events; they are parked");
+            self.parked = 0;
+        }
         let mut found = self.own_events().await?;
         found.extend(self.store.adopt_events(SILENCE, SWEEP_ROWS).await?);
         found.extend(self.unpark(channel).await?);
