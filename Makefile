@@ -21,6 +21,7 @@ services: ## Install and start private PostgreSQL and RabbitMQ; print their URLs
 
 .PHONY: stop
 stop: ## End what `make services` or `make demo KEEP=1` left running
+	@scripts/demo.sh stop
 	@scripts/services.sh stop
 
 .PHONY: demo

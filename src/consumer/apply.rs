@@ -7,7 +7,7 @@ use super::commands::Incoming;
 use super::{Context, agents, imports, service_instances, tasks};
 use crate::bus::Envelope;
 use crate::bus::wire::v1::commands::{self, Command};
-use crate::bus::wire::v1::events::About;
+use crate::bus::wire::v1::events::{About, RejectedCommand};
 use crate::bus::wire::v1::replies::{ErrorData, errors, rejected};
 use crate::domain::ids::{EventId, TaskId};
 use crate::domain::problem::{Code, Problem, Problems};
@@ -152,8 +152,12 @@ async fn refuse(
         sequence: transaction.next_event_sequence().await?,
         time: context.clock.now(),
     };
-    let message_id = envelope.message_id.as_deref();
-    let event = context.events.command_rejected(&envelope.routing_key, message_id, &refusal.errors, about);
+    let rejected_command = RejectedCommand {
+        command: &envelope.routing_key,
+        message_id: envelope.message_id.as_deref(),
+        errors: &refusal.errors,
+    };
+    let event = context.events.command_rejected(rejected_command, about);
     transaction.write_events(vec![event]).await?;
     Ok(rejected(&refusal.errors))
 }

@@ -119,7 +119,7 @@ pub(super) async fn change(
     (state, obstacle): (TaskState, Option<StartObstacle>),
 ) -> Result<(), StoreError> {
     let now = context.clock.now();
-    transaction.set_task_state(task.no, state, obstacle, now).await?;
+    transaction.set_task_state(task.no, (state, obstacle), now).await?;
     let changed = Task { state, ..task.clone() };
     let change = TaskChange {
         task: task.settings.id,

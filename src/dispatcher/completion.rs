@@ -38,7 +38,7 @@ pub async fn try_complete(context: &Context, task: TaskId) -> Result<Completion,
         return Ok(Completion::NotYet(census));
     }
     let now = context.clock.now();
-    transaction.set_task_state(task.no, TaskState::Completed, None, now).await?;
+    transaction.set_task_state(task.no, (TaskState::Completed, None), now).await?;
     let change = TaskChange {
         task: task.settings.id,
         name: &task.settings.name,

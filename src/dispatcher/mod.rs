@@ -1,8 +1,8 @@
 //! ④ Whom to call now: leases, the concurrency pool, claims, and what follows from how calls end.
 //!
-//! For each service instance that this daemon leases there is one [`owner`]: it alone counts slots and calls per
+//! For each service instance that this daemon leases there is one *owner*: it alone counts slots and calls per
 //! second, reads callees ahead, claims them and hands the calls to the dialer. All ends go to one
-//! [`recorder`]. The dispatcher never talks to the bus; it meets the other stages in the store.
+//! *recorder*. The dispatcher never talks to the bus; it meets the other stages in the store.
 
 mod attempt;
 mod completion;

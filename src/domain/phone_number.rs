@@ -63,9 +63,10 @@ impl PhoneNumber {
         }
         // Country codes are one to three digits and none is the beginning of another.
         let known = (1..=3).any(|length| {
-            let code = digits[..length].parse::<u16>().unwrap_or(0);
-            code > 0 && DATABASE.by_code(&code).is_some()
+            let code = digits[..length].parse::<u16>().ok();
+            code.is_some_and(|code| DATABASE.by_code(&code).is_some())
         });
+        let known = known && !digits.starts_with('0');
         if known { Ok(Self(text.to_owned())) } else { Err(NumberError::UnknownCountry) }
     }
 

@@ -141,8 +141,7 @@ impl Transaction {
     pub async fn set_task_state(
         &mut self,
         task: TaskNo,
-        state: TaskState,
-        obstacle: Option<StartObstacle>,
+        (state, obstacle): (TaskState, Option<StartObstacle>),
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let reason = obstacle.map(StartObstacle::as_str);

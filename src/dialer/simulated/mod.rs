@@ -106,7 +106,8 @@ impl Dialer for SimulatedDialer {
         let (sender, end) = oneshot::channel();
         if lock(&self.channels).admit(order.call_id, self.settings.capacity) {
             let channel = Channel { call: order.call_id, channels: self.channels.clone() };
-            tokio::spawn(self.line.clone().run(order, script, started_at, (channel, sender)));
+            let call = Call { order, script, started_at };
+            tokio::spawn(self.line.clone().run(call, channel, sender));
         } else {
             // Nobody can have stopped waiting: the call is not returned yet.
             drop(sender.send(self.line.refuse(&order, started_at)));
@@ -123,23 +124,24 @@ impl Dialer for SimulatedDialer {
     }
 }
 
+/// A call that was let in.
+struct Call {
+    order: CallOrder,
+    script: Script,
+    started_at: DateTime<Utc>,
+}
+
 impl Line {
-    async fn run(
-        self,
-        order: CallOrder,
-        script: Script,
-        started_at: DateTime<Utc>,
-        (channel, sender): (Channel, oneshot::Sender<CallEnd>),
-    ) {
-        let end = self.live(&order, &script, started_at).await;
-        self.note_end(&order, &end);
+    async fn run(self, call: Call, channel: Channel, sender: oneshot::Sender<CallEnd>) {
+        let end = self.live(&call).await;
+        self.note_end(&call.order, &end);
         drop(channel);
         // Whoever waited may be gone at the end of the process.
         drop(sender.send(end));
     }
 
     /// Rings, talks, ends: by the script, by a limit of the order, or because everything is hung up.
-    async fn live(&self, order: &CallOrder, script: &Script, started_at: DateTime<Utc>) -> CallEnd {
+    async fn live(&self, Call { order, script, started_at }: &Call) -> CallEnd {
         let ringing_at = script.rings.then(|| self.clock.now());
         let rang_out = script.ring > order.ring_timeout;
         let hung_up = self.wait(script.ring.min(order.ring_timeout)).await;
@@ -148,7 +150,7 @@ impl Line {
             (false, true) => CallResult::NoAnswer,
             (false, false) => script.result,
         };
-        let mut end = ended(result, started_at, self.clock.now());
+        let mut end = ended(result, *started_at, self.clock.now());
         end.ringing_at = ringing_at;
         if result == CallResult::Answered {
             let answered_at = self.clock.now();

@@ -38,7 +38,7 @@ impl Script {
     /// Draws times for a call with this result.
     pub fn draw(settings: &SimulatedTrunk, order: &CallOrder, result: CallResult) -> Self {
         let chance = |what| chance(settings.seed, order, what);
-        let by_callee = chance("hangup") % 2 == 0;
+        let by_callee = chance("hangup").is_multiple_of(2);
         Self {
             result,
             rings: matches!(

@@ -63,7 +63,7 @@ impl Owner {
         let mut picks: Vec<Pick> = Vec::new();
         while picks.len() < BATCH {
             // Ready redials go first, up to half.
-            let redial = picks.len() % 2 == 0;
+            let redial = picks.len().is_multiple_of(2);
             let (pool, tasks) = (&mut self.pool, &mut self.tasks);
             let picked = self.rotation.next(|no| {
                 let queue = tasks.get_mut(&no).filter(|queue| queue.task.settings.window.is_open(clock_now))?;

@@ -246,7 +246,7 @@ fn start_mode(fields: &mut Fields) {
         "SCHEDULED" => Err(not_yet("", "a scheduled start is").into()),
         _ => Err(Problem::new(Code::InvalidValue, "must be IMMEDIATE or SCHEDULED").into()),
     });
-    let start_at = fields.optional("startAt", |value| Ok(value));
+    let start_at = fields.optional("startAt", Ok);
     if mode.is_some() && start_at.is_some() {
         let message = "goes with startMode SCHEDULED only; leave it out";
         fields.problem(Problem::of("startAt", Code::InvalidValue, message));

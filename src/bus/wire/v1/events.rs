@@ -181,13 +181,14 @@ struct CalleeFailedData<'a> {
     variables: &'a BTreeMap<String, String>,
 }
 
-#[derive(Serialize)]
+/// A command that had no effect.
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CommandRejectedData<'a> {
-    command: &'a str,
+pub struct RejectedCommand<'a> {
+    pub command: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<&'a str>,
-    errors: &'a [ErrorData],
+    pub message_id: Option<&'a str>,
+    pub errors: &'a [ErrorData],
 }
 
 impl EventWriter {
@@ -294,13 +295,7 @@ impl EventWriter {
     }
 
     /// `command.rejected`.
-    pub fn command_rejected(
-        &self,
-        command: &str,
-        message_id: Option<&str>,
-        errors: &[ErrorData],
-        about: About,
-    ) -> Event {
-        self.write("command.rejected", about, CommandRejectedData { command, message_id, errors })
+    pub fn command_rejected(&self, rejected: RejectedCommand, about: About) -> Event {
+        self.write("command.rejected", about, rejected)
     }
 }
