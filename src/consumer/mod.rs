@@ -12,7 +12,6 @@ mod queries;
 mod service_instances;
 mod tasks;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +27,6 @@ use crate::bus::wire::v1::events::EventWriter;
 use crate::bus::wire::v1::reading::Rules;
 use crate::bus::{Bus, BusError, Envelope, reply_properties};
 use crate::clock::Clock;
-use crate::domain::ids::TrunkName;
-use crate::domain::service_instance::TrunkCapacity;
 use crate::retry::Delays;
 use crate::store::{Store, StoreError};
 
@@ -44,7 +41,6 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     pub events: EventWriter,
     pub rules: Rules,
-    pub trunks: BTreeMap<TrunkName, TrunkCapacity>,
     /// Cancelled when no more may be consumed.
     pub drain: CancellationToken,
     /// Tells when commands and queries are subscribed to.

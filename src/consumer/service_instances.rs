@@ -9,7 +9,7 @@ use crate::domain::problem::{Code, Problem, Problems};
 use crate::domain::service_instance::{ServiceInstance, TrunkLoad};
 use crate::store::{StoreError, Transaction};
 
-/// Writes the whole record, if its trunk exists and carries it.
+/// Writes the whole record, if its trunk carries it.
 pub(super) async fn put(context: &Context, transaction: &mut Transaction, instance: &ServiceInstance) -> Handled {
     // First of all: a claim under the old limits must not slip in after the reply.
     transaction.narrow(&instance.id).await?;
@@ -28,12 +28,7 @@ async fn judge(
     instance: &ServiceInstance,
 ) -> Result<Problems, StoreError> {
     let mut problems = Problems::none();
-    let Some(capacity) = context.trunks.get(&instance.trunk) else {
-        let known: Vec<&str> = context.trunks.keys().map(|name| name.0.as_str()).collect();
-        let message = format!("the settings have no such trunk; they have {}", known.join(", "));
-        problems.add(Problem::of("trunk", Code::TrunkUnknown, message));
-        return Ok(problems);
-    };
+    let capacity = context.rules.trunks.get(&instance.trunk).copied().unwrap_or_default();
     if instance.share.max_concurrent == 0 {
         return Ok(problems);
     }

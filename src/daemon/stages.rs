@@ -1,5 +1,6 @@
 //! The stages as tasks: what each is given, and the order in which they end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -15,7 +16,9 @@ use crate::bus::wire::v1::reading::Rules;
 use crate::clock::Clock;
 use crate::consumer::Subscriptions;
 use crate::dialer::Trunks;
+use crate::domain::ids::TrunkName;
 use crate::domain::redial::UncountedRule;
+use crate::domain::service_instance::TrunkCapacity;
 use crate::publisher::Publisher;
 use crate::settings::Settings;
 use crate::store::{FeedReader, Store};
@@ -129,9 +132,12 @@ impl Parts<'_> {
         EventWriter::new(&self.settings.node.name)
     }
 
+    fn capacities(&self) -> BTreeMap<TrunkName, TrunkCapacity> {
+        self.settings.trunks.iter().map(|(name, trunk)| (name.clone(), trunk.capacity())).collect()
+    }
+
     fn consumer(&self, subscribed: watch::Sender<Subscriptions>) -> consumer::Context {
         let settings = self.settings;
-        let capacities = settings.trunks.iter().map(|(name, trunk)| (name.clone(), trunk.capacity()));
         consumer::Context {
             store: self.store.clone(),
             bus: self.bus.clone(),
@@ -141,8 +147,8 @@ impl Parts<'_> {
                 default_region: settings.numbers.default_region,
                 default_time_zone: settings.tasks.time_zone,
                 most_concurrency: settings.limits.task_concurrency,
+                trunks: self.capacities(),
             },
-            trunks: capacities.collect(),
             drain: self.drain.clone(),
             subscribed,
         }
@@ -150,11 +156,10 @@ impl Parts<'_> {
 
     fn dispatcher(&self, trunks: Trunks) -> dispatcher::Context {
         let settings = self.settings;
-        let capacities = settings.trunks.iter().map(|(name, trunk)| (name.clone(), trunk.capacity()));
         dispatcher::Context {
             store: self.store.clone(),
             trunks,
-            capacities: capacities.collect(),
+            capacities: self.capacities(),
             clock: self.clock.clone(),
             events: self.events(),
             uncounted: UncountedRule {

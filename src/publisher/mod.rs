@@ -68,7 +68,7 @@ impl Publisher {
     /// Publishes until told to finish and nothing is left.
     pub async fn run(mut self) {
         let mut delays = Delays::up_to(Duration::from_secs(5));
-        while !self.is_done() {
+        loop {
             let began = Instant::now();
             match self.session().await {
                 Ok(()) => return,
@@ -85,12 +85,19 @@ impl Publisher {
         while let Some(batch) = self.feed.ready() {
             self.in_hand.extend(batch);
         }
-        self.finish.is_cancelled() && self.in_hand.is_empty() && !self.feed.has_dropped()
+        self.finish.is_cancelled() && self.in_hand.is_empty()
     }
 
     async fn session(&mut self) -> Result<(), SessionError> {
         let channel = open_channel(&self.bus).await?;
-        while !self.is_done() {
+        loop {
+            if self.is_done() {
+                // Nobody writes any more, so what the table still has of ours was missed by the feed.
+                self.in_hand.extend(self.store.waiting_events(Duration::ZERO, SWEEP_ROWS).await?);
+                if self.in_hand.is_empty() {
+                    return Ok(());
+                }
+            }
             if self.in_hand.is_empty() {
                 self.wait().await;
             }
@@ -104,7 +111,6 @@ impl Publisher {
                 }
             }
         }
-        Ok(())
     }
 
     async fn wait(&mut self) {

@@ -70,6 +70,11 @@ impl Feed {
         }
     }
 
+    /// A commit whose answer was lost may have written `count` events: the publisher is to look into the table.
+    pub(super) fn missed(&self, count: usize) {
+        Backlog::add(&self.backlog.dropped, count);
+    }
+
     /// How many events of this daemon the broker has not confirmed; parked ones are not counted.
     pub fn unpublished(&self) -> u64 {
         self.backlog.total()

@@ -130,9 +130,12 @@ pub struct Transaction {
 impl Transaction {
     /// Commits, then hands the events to the publisher.
     pub async fn commit(mut self) -> Result<(), StoreError> {
-        Manager::commit_transaction(&mut *self.connection).await?;
-        self.feed.offer(self.written);
-        Ok(())
+        let committed = Manager::commit_transaction(&mut *self.connection).await;
+        match committed {
+            Ok(()) => self.feed.offer(self.written),
+            Err(_) => self.feed.missed(self.written.len()),
+        }
+        Ok(committed?)
     }
 
     /// Undoes everything. Should that fail, the connection is given up, and the server undoes it.

@@ -252,10 +252,8 @@ impl Owner {
             until = until.min(self.claim_due);
         }
         let clock_now = self.context.clock.now();
-        if let Some(due) = self.tasks.values().filter_map(TaskQueue::next_due).min() {
-            let wait = (due - clock_now).to_std().unwrap_or_default().max(Duration::from_millis(10));
-            until = until.min(now + wait);
-        }
-        until
+        let later = self.tasks.values().filter_map(TaskQueue::next_due).filter(|due| *due > clock_now);
+        let wait = later.min().and_then(|due| (due - clock_now).to_std().ok());
+        wait.map_or(until, |wait| until.min(now + wait))
     }
 }

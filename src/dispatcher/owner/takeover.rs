@@ -17,10 +17,19 @@ use crate::store::tasks::Work;
 impl Owner {
     /// Brings everything up to date; after a takeover or a doubt it also settles what is open.
     pub(super) async fn look(&mut self, epoch: i64) -> Result<(), StoreError> {
+        let doubted = self.in_doubt;
+        let looked = self.look_closely(epoch).await;
+        // What was to be settled and was not is still in doubt.
+        self.in_doubt |= doubted && looked.is_err();
+        looked
+    }
+
+    async fn look_closely(&mut self, epoch: i64) -> Result<(), StoreError> {
         let taken_over = self.fence.as_ref().is_none_or(|fence| fence.epoch != epoch);
         let store = self.context.store.clone();
         // The fence before all the rest: what is read after it is at least as new as it says.
-        let fence = match self.in_doubt {
+        let in_doubt = std::mem::take(&mut self.in_doubt);
+        let fence = match in_doubt {
             true => store.move_fence(&self.id, epoch).await?,
             false => store.fence(&self.id, epoch).await?,
         };
@@ -31,14 +40,13 @@ impl Owner {
         let moved = self.fence.as_ref() != Some(&fence);
         let Some(work) = store.work(&self.id).await? else { return Ok(()) };
         self.take_up(work).await?;
-        if taken_over || self.in_doubt || !self.foreign.is_empty() {
+        if taken_over || in_doubt || !self.foreign.is_empty() {
             self.settle().await?;
         }
         for queue in self.tasks.values_mut() {
             if moved { queue.forget() } else { queue.look_again() }
         }
         self.fence = Some(fence);
-        self.in_doubt = false;
         Ok(())
     }
 

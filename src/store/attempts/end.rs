@@ -1,6 +1,7 @@
 //! The end of attempts: one statement from the open row to the log, the callee's new state and the event.
 
 use chrono::{DateTime, Utc};
+use diesel::QueryResult;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -92,7 +93,7 @@ impl Store {
     /// are passed over: their end was recorded before.
     pub async fn record_ends(&self, ended: &[EndedAttempt]) -> Result<(), StoreError> {
         let column = Column(ended);
-        let stored: Vec<StoredEvent> = diesel::sql_query(RECORD)
+        let stored: QueryResult<Vec<StoredEvent>> = diesel::sql_query(RECORD)
             .bind::<SqlUuid, _>(self.holder.0)
             .bind::<Array<BigInt>, _>(column.of(|e| e.key.task.0))
             .bind::<Array<BigInt>, _>(column.of(|e| e.key.seq))
@@ -115,15 +116,14 @@ impl Store {
             .bind::<Array<Text>, _>(column.of(|e| e.event.routing_key.as_str()))
             .bind::<Array<Text>, _>(column.of(|e| e.event.body.as_str()))
             .load(&mut self.connection().await?)
-            .await?;
-        self.feed.offer(stored);
-        Ok(())
+            .await;
+        self.hand_over(stored, ended.len())
     }
 
     /// Makes callees final that could not be called, and hands their events to the publisher.
     pub async fn record_failures(&self, failed: &[FailedCallee]) -> Result<(), StoreError> {
         let ids: Vec<Uuid> = failed.iter().map(|f| f.event.id.0).collect();
-        let stored: Vec<StoredEvent> = diesel::sql_query(FAIL)
+        let stored: QueryResult<Vec<StoredEvent>> = diesel::sql_query(FAIL)
             .bind::<SqlUuid, _>(self.holder.0)
             .bind::<Array<BigInt>, _>(failed.iter().map(|f| f.key.task.0).collect::<Vec<_>>())
             .bind::<Array<BigInt>, _>(failed.iter().map(|f| f.key.seq).collect::<Vec<_>>())
@@ -134,8 +134,18 @@ impl Store {
             .bind::<Array<Text>, _>(failed.iter().map(|f| f.event.routing_key.as_str()).collect::<Vec<_>>())
             .bind::<Array<Text>, _>(failed.iter().map(|f| f.event.body.as_str()).collect::<Vec<_>>())
             .load(&mut self.connection().await?)
-            .await?;
-        self.feed.offer(stored);
+            .await;
+        self.hand_over(stored, failed.len())
+    }
+
+    fn hand_over(&self, stored: QueryResult<Vec<StoredEvent>>, events: usize) -> Result<(), StoreError> {
+        match stored {
+            Ok(stored) => self.feed.offer(stored),
+            Err(error) => {
+                self.feed.missed(events);
+                return Err(error.into());
+            }
+        }
         Ok(())
     }
 

@@ -4,11 +4,13 @@
 use serde_json::Value;
 
 use super::import::{self, Import};
-use super::reading::{ID_LENGTH, Rules, calling_days, daily_ranges, is_key, not_yet, task_id, text_map, time_zone};
+use super::reading::{
+    ID_LENGTH, Rules, calling_days, daily_ranges, is_key, not_yet, task_id, text_map, time_zone, trunk,
+};
 use crate::domain::agent::{Agent, AgentVariable, OutputTag};
 use crate::domain::calling_window::CallingWindow;
 use crate::domain::fields::{Fields, Parsed, boolean, count, line, list, text};
-use crate::domain::ids::{AgentId, ServiceInstanceId, TaskId, TrunkName};
+use crate::domain::ids::{AgentId, ServiceInstanceId, TaskId};
 use crate::domain::phone_number::PhoneNumber;
 use crate::domain::problem::{Code, Problem, Problems};
 use crate::domain::service_instance::{CallerNumber, ServiceInstance, Share};
@@ -171,7 +173,7 @@ fn service_instance(body: &Value, rules: &Rules) -> Parsed<ServiceInstance> {
     let mut fields = Fields::of(body)?;
     let id = fields.required("serviceInstanceId", line(ID_LENGTH));
     let name = fields.required("name", line(1..=128));
-    let trunk = fields.required("trunk", line(1..=64));
+    let trunk = fields.required("trunk", |value| trunk(value, rules));
     let max_concurrent = fields.required("maxConcurrent", count(0..=1_000_000));
     let max_cps = fields.required("maxCps", count(1..=1_000_000));
     let numbers = fields.required("callerNumbers", list(0..=1_000, |item| caller_number(item, rules)));
@@ -187,7 +189,7 @@ fn service_instance(body: &Value, rules: &Rules) -> Parsed<ServiceInstance> {
         Some(ServiceInstance {
             id: ServiceInstanceId(id?),
             name: name?,
-            trunk: TrunkName::new(&trunk?),
+            trunk: trunk?,
             share: Share { max_concurrent: max_concurrent?, max_cps: max_cps? },
             caller_numbers: numbers?,
         })

@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use crate::domain::calling_window::{DAY_MINUTES, DAYS, DailyRange};
 use crate::domain::fields::{Fields, Parsed, excerpt, line, list, text, wrong_type};
-use crate::domain::ids::TaskId;
+use crate::domain::ids::{TaskId, TrunkName};
 use crate::domain::phone_number::Region;
 use crate::domain::problem::{Code, Problem, Problems};
+use crate::domain::service_instance::TrunkCapacity;
 
 /// What the daemon's settings say about commands.
 #[derive(Debug, Clone)]
@@ -19,6 +20,7 @@ pub struct Rules {
     pub default_region: Option<Region>,
     pub default_time_zone: Tz,
     pub most_concurrency: u32,
+    pub trunks: BTreeMap<TrunkName, TrunkCapacity>,
 }
 
 /// The longest id that the upstream system may choose.
@@ -129,6 +131,17 @@ pub fn text_map(
 /// A key of a variable or tag: up to 64 characters, none of them a control character.
 pub fn is_key(key: &str) -> bool {
     (1..=64).contains(&key.chars().count()) && !key.chars().any(char::is_control)
+}
+
+/// A trunk of the settings, in any case.
+pub fn trunk(value: &Value, rules: &Rules) -> Parsed<TrunkName> {
+    let name = TrunkName::new(&line(ID_LENGTH)(value)?);
+    if rules.trunks.contains_key(&name) {
+        return Ok(name);
+    }
+    let known: Vec<&str> = rules.trunks.keys().map(|name| name.0.as_str()).collect();
+    let message = format!("the settings have no such trunk; they have {}", known.join(", "));
+    Err(Problem::new(Code::TrunkUnknown, message).into())
 }
 
 /// What the contract describes and this version cannot do yet.
