@@ -1,0 +1,46 @@
+//! `agent.put`: what it answers, and that it names every problem at once.
+
+use serde_json::json;
+
+use crate::harness::orders;
+use crate::harness::plan::Plan;
+use crate::harness::site::Site;
+
+#[tokio::test]
+async fn an_agent_is_accepted_with_everything_it_may_have() {
+    let site = Site::start("agent-whole", &Plan::default()).await;
+    let least = site.upstream.accept("agent.put", &orders::agent("least")).await;
+    assert_eq!(least, json!({"status": "ACCEPTED", "agentId": "least"}));
+    let whole = json!({
+        "agentId": "w".repeat(64), "name": "Whole", "published": false, "sipUri": "sip:whole@voice.example",
+        "sipHeaders": {"X-Campaign": "autumn"},
+        "variables": [{"key": "name", "required": true}, {"key": "note", "required": false}],
+        "outputTags": [{"name": "mood", "values": ["good", "bad"]}, {"name": "topic"}],
+    });
+    let reply = site.upstream.accept("agent.put", &whole).await;
+    assert_eq!(reply["agentId"], "w".repeat(64));
+}
+
+#[tokio::test]
+async fn every_problem_of_an_agent_is_named_at_once() {
+    let site = Site::start("agent-problems", &Plan::default()).await;
+    let body = json!({
+        "agentId": 7, "published": "yes", "odd": true,
+        "variables": [{"key": "name", "required": true}, {"key": "note"}],
+        "sipHeaders": {"X-Number": 5},
+    });
+    let errors = [
+        "WRONG_TYPE agentId",
+        "REQUIRED name",
+        "WRONG_TYPE published",
+        "REQUIRED sipUri",
+        "REQUIRED variables[1].required",
+        "WRONG_TYPE sipHeaders.X-Number",
+        "UNKNOWN_FIELD odd",
+    ];
+    site.upstream.reject("agent.put", &body, &errors).await;
+    let long = orders::agent(&"a".repeat(65));
+    site.upstream.reject("agent.put", &long, &["TOO_LONG agentId"]).await;
+    let no_uri = orders::with(orders::agent("a"), "sipUri", json!("voice.example"));
+    site.upstream.reject("agent.put", &no_uri, &["INVALID_VALUE sipUri"]).await;
+}

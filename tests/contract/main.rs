@@ -1,0 +1,25 @@
+//! The wire contract, sentence by sentence, as the systems at both ends of the bus see it.
+//!
+//! Each test has a daemon of its own, and they run side by side.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends at once")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod agents;
+mod dead_letters;
+mod events;
+mod idempotency;
+mod imports;
+mod instruments;
+mod not_yet;
+mod numbers;
+mod order;
+mod queries;
+mod rows;
+mod service_instances;
+mod starts;
+mod states;
+mod tasks;
+mod unroutable;

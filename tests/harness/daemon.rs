@@ -1,0 +1,92 @@
+//! One process of the daemon: started, waited for, ended by its pid. It never outlives the test.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::patience::{SOON, until};
+
+/// A running daemon. Its log stays in the test's folder.
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts `calltaskd run` without waiting for anything.
+    pub fn launch(settings: &Path, log: PathBuf) -> Self {
+        let child = command(&["run"], settings)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    /// Starts it and waits until it says that it is ready.
+    pub async fn start(settings: &Path, log: PathBuf) -> Self {
+        let mut daemon = Self::launch(settings, log);
+        let what = format!("the daemon to be ready ({})", daemon.log.display());
+        until(&what, SOON, || {
+            let exit = daemon.child.try_wait().unwrap();
+            assert!(exit.is_none(), "{what}; it ended instead: {exit:?}");
+            daemon.has_logged("ready").then_some(())
+        })
+        .await;
+        daemon
+    }
+
+    /// Whether a whole line of the log has this message.
+    pub fn has_logged(&self, message: &str) -> bool {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let message_of = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?.get("message").cloned();
+        log.lines().filter_map(message_of).any(|logged| logged == message)
+    }
+
+    /// Asks it to stop, as systemd does.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// Ends it without any warning, as a crash does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end.
+    pub async fn exit(&mut self, within: Duration) -> ExitStatus {
+        let what = format!("the daemon's end ({})", self.log.display());
+        let child = &mut self.child;
+        until(&what, within, || child.try_wait().unwrap()).await
+    }
+
+    /// Stops it, which must succeed.
+    pub async fn stop(&mut self, within: Duration) {
+        self.terminate();
+        let status = self.exit(within).await;
+        assert_eq!(status.code(), Some(0), "the exit code after a stop ({})", self.log.display());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Fails when it has ended already, which is as good.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The program with its settings, and without any that this process's environment has for it.
+pub fn command(words: &[&str], settings: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_calltaskd"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CALLTASKD__")) {
+        command.env_remove(name);
+    }
+    command.args(words).arg("--config").arg(settings);
+    command
+}

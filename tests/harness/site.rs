@@ -1,0 +1,129 @@
+//! One test's whole installation: servers, settings, a daemon, and a system at each end of the bus.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::agreement;
+use super::daemon::Daemon;
+use super::downstream::Ledger;
+use super::orders;
+use super::patience::SOON;
+use super::plan::Plan;
+use super::record::Record;
+use super::servers::{Place, Servers};
+use super::upstream::Upstream;
+
+/// The fields are dropped in this order: the daemon before its servers.
+pub struct Site {
+    pub daemon: Daemon,
+    pub upstream: Upstream,
+    pub ledger: Ledger,
+    folder: PathBuf,
+    daemons: u32,
+    servers: Servers,
+}
+
+impl Site {
+    /// Starts a daemon whose events all reach the ledger. Its files stay in a folder of this name.
+    pub async fn start(name: &str, plan: &Plan) -> Self {
+        Self::listening(name, plan, &["#"]).await
+    }
+
+    /// Starts a daemon; only events of these routing keys find a queue.
+    pub async fn listening(name: &str, plan: &Plan, patterns: &[&str]) -> Self {
+        let folder = folder(name);
+        println!("the settings, the log and the record of this test: {}", folder.display());
+        let servers = Servers::fresh().await;
+        let ledger = Ledger::open(&servers.place, patterns).await;
+        let daemon = start_daemon(&folder, 1, plan.toml(&servers.place, &record_path(&folder))).await;
+        let upstream = Upstream::connect(&servers.place).await;
+        Self { daemon, upstream, ledger, folder, daemons: 1, servers }
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.servers.place
+    }
+
+    /// Starts another daemon in the place of the last one, which must have ended, on the same record.
+    pub async fn start_again(&mut self, plan: &Plan) {
+        self.daemons += 1;
+        let settings = plan.toml(self.place(), &record_path(&self.folder));
+        self.daemon = start_daemon(&self.folder, self.daemons, settings).await;
+    }
+
+    /// A new session at the upstream end, after the broker was away.
+    pub async fn connect_again(&mut self) {
+        self.upstream = Upstream::connect(self.place()).await;
+    }
+
+    /// What the carrier wrote down so far.
+    pub fn record(&self) -> Record {
+        Record::read(&record_path(&self.folder))
+    }
+
+    /// Puts the agent and the service instance that tasks name by default.
+    pub async fn put_line(&self, max_concurrent: u32, max_cps: u32) {
+        self.upstream.accept("agent.put", &orders::agent(orders::AGENT)).await;
+        let line = orders::line(orders::LINE, max_concurrent, max_cps);
+        self.upstream.accept("service-instance.put", &line).await;
+    }
+
+    /// The same with a line that has no caller number, so that no task gets beyond `START_FAILED`.
+    pub async fn put_mute_line(&self) {
+        self.upstream.accept("agent.put", &orders::agent(orders::AGENT)).await;
+        let line = orders::with(orders::line(orders::LINE, 10, 10), "callerNumbers", json!([]));
+        self.upstream.accept("service-instance.put", &line).await;
+    }
+
+    /// Creates a task and gives its id.
+    pub async fn create(&self, name: &str, concurrency: u32) -> String {
+        let reply = self.upstream.accept("task.create", &orders::task(name, concurrency)).await;
+        assert_eq!((&reply["name"], &reply["state"]), (&json!(name), &json!("INITIALIZING")), "{reply}");
+        reply["taskId"].as_str().unwrap().to_owned()
+    }
+
+    /// Imports rows, all of which must be accepted.
+    pub async fn import(&self, task: &str, rows: &[Value]) {
+        for rows in rows.chunks(5_000) {
+            let receipt = self.upstream.accept("callees.import", &json!({"taskId": task, "callees": rows})).await;
+            assert_eq!(receipt["accepted"], rows.len(), "{receipt}");
+        }
+    }
+
+    /// The task as `task.get` tells it.
+    pub async fn task(&self, task: &str) -> Value {
+        let mut answer = self.upstream.query("task.get", &json!({"taskId": task})).await;
+        assert_eq!(answer["status"], "OK", "{answer}");
+        answer["task"].take()
+    }
+
+    /// Stops the daemon, which empties its outbox last, takes in the last event, and compares what the events
+    /// tell with the carrier's record, call by call.
+    pub async fn stop_and_compare(&mut self, accepted: usize) {
+        self.daemon.stop(SOON).await;
+        self.ledger.settle().await;
+        agreement::assert_agree(&self.record(), &self.ledger.events(), accepted);
+    }
+}
+
+/// An empty folder in cargo's target folder, where the files of a test stay until it runs again.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME")).join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).unwrap();
+    }
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn record_path(folder: &Path) -> PathBuf {
+    folder.join("record.jsonl")
+}
+
+async fn start_daemon(folder: &Path, number: u32, settings: String) -> Daemon {
+    let path = folder.join(format!("calltaskd-{number}.toml"));
+    fs::write(&path, settings).unwrap();
+    Daemon::start(&path, folder.join(format!("calltaskd-{number}.log"))).await
+}

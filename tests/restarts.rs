@@ -1,0 +1,114 @@
+//! RabbitMQ and Postgres are really restarted while calls are in the air: nothing is lost and nobody is called
+//! twice.
+//!
+//! A binary of its own, whose tests run one after the other, because nothing else may use the servers meanwhile.
+//! It needs `CALLTASKD_TEST_SERVICES`, the script that restarts the private servers, and skips itself without.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends at once")]
+
+mod harness;
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use harness::downstream::Event;
+use harness::orders::rows;
+use harness::patience::{LATER, SOON, until};
+use harness::plan::Plan;
+use harness::site::Site;
+use tokio::sync::Mutex;
+
+/// The servers are there once.
+static SERVERS: Mutex<()> = Mutex::const_new(());
+
+/// Calls in the air that each restart has to find.
+const IN_THE_AIR: usize = 100;
+
+/// Callees that are still to be called then: enough for half a minute without a server.
+const LEFT: usize = 1_000;
+
+const SLOTS: usize = 150;
+const PACE: usize = 120;
+
+/// Calls of about five seconds, so that about thirty begin in a second.
+fn long_calls() -> Plan {
+    Plan {
+        ring_millis: [100, 500],
+        talk_millis: [3_500, 6_500],
+        results: vec![("ANSWERED", 90), ("USER_BUSY", 10)],
+        ..Plan::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_when_rabbitmq_restarts_three_times() {
+    restart_three_times("restart-rabbitmq").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_when_postgres_restarts_three_times() {
+    restart_three_times("restart-postgres").await;
+}
+
+async fn restart_three_times(server: &'static str) {
+    let Some(services) = std::env::var_os("CALLTASKD_TEST_SERVICES") else {
+        // Not by println, which the test runner shows for failures alone.
+        let line = format!("{server}: skipped, CALLTASKD_TEST_SERVICES names no script that does it\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        return;
+    };
+    let _alone = SERVERS.lock().await;
+    let mut site = Site::start(server, &long_calls()).await;
+    site.put_line(1_000, u32::try_from(PACE).unwrap()).await;
+    let task = site.create("restarted", u32::try_from(SLOTS).unwrap()).await;
+    let mut callees = 0;
+    // A crash in the middle: what the server had confirmed must be there all the same.
+    for mode in ["fast", "immediate", "fast"] {
+        callees = top_up(&site, &task, callees).await;
+        wait_for_the_moment(&site, callees).await;
+        restart(&services, server, mode).await;
+        let heard = site.ledger.events().len();
+        site.ledger.wait_until("an event after the restart", 2 * SOON, |events| events.len() > heard).await;
+        // The upstream system's connection went with the broker, too.
+        site.connect_again().await;
+    }
+    let all_completed =
+        |event: &Event| event.tells("task.completed", &task) && event.data()["counts"]["completed"] == callees;
+    site.ledger.first("the last completion", LATER, all_completed).await;
+    assert_eq!(site.task(&task).await["state"], "COMPLETED");
+    site.stop_and_compare(callees).await;
+    let record = site.record();
+    let (slots, pace) = (record.most_slots(), record.most_placings_in_a_second());
+    assert!(slots <= SLOTS && pace <= PACE, "{slots} slots at some instant, {pace} placings in some second");
+}
+
+/// Imports as many callees as are missing, whatever the last restart took, and gives the number of all.
+async fn top_up(site: &Site, task: &str, callees: usize) -> usize {
+    let all = site.record().calls.len() + LEFT;
+    site.import(task, &rows(callees..all)).await;
+    all
+}
+
+/// Enough calls in the air, and at least a fifth of the callees still to be called.
+async fn wait_for_the_moment(site: &Site, callees: usize) {
+    let what = format!("{IN_THE_AIR} calls in the air");
+    let record = until(&what, 2 * SOON, || {
+        let record = site.record();
+        (record.in_the_air() >= IN_THE_AIR).then_some(record)
+    })
+    .await;
+    let left = callees - record.calls.len();
+    println!("{} calls in the air, {left} of {callees} callees left", record.in_the_air());
+    assert!(left >= callees / 5, "only {left} of {callees} callees are left: too late to show anything");
+}
+
+async fn restart(services: &OsStr, server: &str, mode: &str) {
+    let began = Instant::now();
+    let mut command = Command::new(services);
+    command.args([server, mode]).stdin(Stdio::null());
+    let status = tokio::task::spawn_blocking(move || command.status().unwrap()).await.unwrap();
+    assert!(status.success(), "{server} {mode}: {status}");
+    println!("{server} {mode} took {:?}", began.elapsed());
+}
