@@ -32,11 +32,15 @@ const LEFT: usize = 1_000;
 const SLOTS: usize = 150;
 const PACE: usize = 120;
 
-/// Calls of about five seconds, so that about thirty begin in a second.
+/// Calls that must have ended since the last restart: then they begin and end all the time, not in waves.
+const ENDED: usize = 100;
+
+/// Calls of about five seconds, so that about thirty begin and end in a second; of very different lengths, so
+/// that some do while a server is away.
 fn long_calls() -> Plan {
     Plan {
         ring_millis: [100, 500],
-        talk_millis: [3_500, 6_500],
+        talk_millis: [500, 9_500],
         results: vec![("ANSWERED", 90), ("USER_BUSY", 10)],
         ..Plan::default()
     }
@@ -63,12 +67,15 @@ async fn restart_three_times(server: &'static str) {
     let mut site = Site::start(server, &long_calls()).await;
     site.put_line(1_000, u32::try_from(PACE).unwrap()).await;
     let task = site.create("restarted", u32::try_from(SLOTS).unwrap()).await;
-    let mut callees = 0;
+    let (mut callees, mut ended) = (0, 0);
     // A crash in the middle: what the server had confirmed must be there all the same.
     for mode in ["fast", "immediate", "fast"] {
         callees = top_up(&site, &task, callees).await;
-        wait_for_the_moment(&site, callees).await;
+        let before = wait_for_the_moment(&site, callees, ended).await;
         restart(&services, server, mode).await;
+        ended = site.record().ended();
+        println!("{} calls ended meanwhile", ended - before);
+        assert!(ended > before, "no call ended while the server was away: that shows nothing");
         let heard = site.ledger.events().len();
         site.ledger.wait_until("an event after the restart", 2 * SOON, |events| events.len() > heard).await;
         // The upstream system's connection went with the broker, too.
@@ -91,17 +98,19 @@ async fn top_up(site: &Site, task: &str, callees: usize) -> usize {
     all
 }
 
-/// Enough calls in the air, and at least a fifth of the callees still to be called.
-async fn wait_for_the_moment(site: &Site, callees: usize) {
-    let what = format!("{IN_THE_AIR} calls in the air");
+/// Enough calls in the air, enough that ended since the last restart, and at least a fifth of the callees still
+/// to be called. Gives the number of calls that ended.
+async fn wait_for_the_moment(site: &Site, callees: usize, ended: usize) -> usize {
+    let what = format!("{IN_THE_AIR} calls in the air and {ENDED} more that ended");
     let record = until(&what, 2 * SOON, || {
         let record = site.record();
-        (record.in_the_air() >= IN_THE_AIR).then_some(record)
+        (record.in_the_air() >= IN_THE_AIR && record.ended() >= ended + ENDED).then_some(record)
     })
     .await;
     let left = callees - record.calls.len();
     println!("{} calls in the air, {left} of {callees} callees left", record.in_the_air());
     assert!(left >= callees / 5, "only {left} of {callees} callees are left: too late to show anything");
+    record.ended()
 }
 
 async fn restart(services: &OsStr, server: &str, mode: &str) {

@@ -168,10 +168,20 @@ CREATE TABLE outbox (
     event_type  text NOT NULL,
     routing_key text NOT NULL,
     body        text NOT NULL,
-    written_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    parked_at   timestamptz
+    written_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX outbox_parked ON outbox (parked_at) WHERE parked_at IS NOT NULL;
+
+-- Events for which no queue is bound: out of the way of those that have one, however many there are.
+CREATE TABLE parked_events (
+    id          bigint PRIMARY KEY,
+    event_id    uuid NOT NULL,
+    event_type  text NOT NULL,
+    routing_key text NOT NULL,
+    body        text NOT NULL,
+    parked_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX parked_events_by_routing_key ON parked_events (routing_key, id);
+CREATE INDEX parked_events_by_age ON parked_events (parked_at);
 
 -- Orders the events of one task.
 CREATE SEQUENCE event_sequence;

@@ -31,6 +31,12 @@ impl Link {
 
     /// A new channel, on the connection there is or on a new one.
     pub async fn open_channel(&self) -> Result<Channel, BusError> {
+        // A broker in need answers nothing at all on a connection that it has blocked.
+        let opened = tokio::time::timeout(2 * PATIENCE, self.open()).await;
+        opened.map_err(|_| BusError::Timeout("channel", PATIENCE))?
+    }
+
+    async fn open(&self) -> Result<Channel, BusError> {
         let mut connection = self.connection.lock().await;
         if let Some(open) = connection.as_ref().filter(|open| open.status().connected())
             && let Ok(channel) = open.create_channel().await

@@ -79,7 +79,7 @@ async fn apply_one(
 ) -> Result<String, StoreError> {
     let sha256 = Sha256::digest(&envelope.body).to_vec();
     let known = match &envelope.message_id {
-        Some(id) if id.len() <= MOST_ID_BYTES => transaction.recall(id).await?,
+        Some(id) if id.len() <= MOST_ID_BYTES && !id.contains('\0') => transaction.recall(id).await?,
         _ => None,
     };
     if let Some(known) = &known

@@ -18,14 +18,16 @@ use crate::bus::Envelope;
 use crate::bus::wire::v1::replies::{errors, rejected};
 use crate::domain::problem::{Code, Problem};
 use crate::retry::Delays;
-use crate::store::{StoreError, Verdict};
+use crate::store::Verdict;
 
 /// Rows for one transaction.
 const GROUP_ROWS: usize = 20_000;
 /// Deliveries looked at together: what the prefetch allows.
 const LOOK_AHEAD: usize = 16;
-/// How often a command is tried alone before it is given up.
+/// How often a command that the store refuses is tried alone before it is given up.
 const TRIES: usize = 3;
+/// The same while it may be the store's own fault: about a minute.
+const SUSPECT_TRIES: usize = 15;
 
 /// A delivery, and its JSON if it could be read.
 pub(super) struct Incoming {
@@ -122,18 +124,26 @@ async fn take_alone(
     one: Incoming,
 ) -> Result<(), SessionError> {
     let one = [one];
-    let mut delays = Delays::up_to(Duration::from_secs(1));
-    let mut refusal = None::<StoreError>;
-    for _ in 0..TRIES {
-        match apply(context, &one).await {
+    let mut delays = Delays::up_to(Duration::from_secs(5));
+    let mut tries = 0;
+    let refusal = loop {
+        let error = match apply(context, &one).await {
             Ok(replies) => return settle(context, session, &one, &replies).await,
-            Err(error) if error.verdict() == Verdict::Retry => return Err(error.into()),
-            Err(error) => refusal = Some(error),
+            Err(error) => error,
+        };
+        tries += 1;
+        match error.verdict() {
+            Verdict::Retry => return Err(error.into()),
+            Verdict::Reject if tries >= TRIES => break error,
+            Verdict::Suspect if tries >= SUSPECT_TRIES => break error,
+            Verdict::Reject | Verdict::Suspect => {}
         }
+        let command = one[0].envelope.routing_key.as_str();
+        tracing::error!(%error, command, "ALARM: a command cannot be applied; trying again");
         tokio::time::sleep(delays.next_delay()).await;
-    }
+    };
     let [one] = one;
-    let reason = refusal.map_or_else(String::new, |error| error.to_string());
+    let reason = refusal.to_string();
     tracing::error!(command = %one.envelope.routing_key, %reason, "a command cannot be applied and goes to the dead letters");
     bury(context, session, letters, (&one, &reason)).await
 }

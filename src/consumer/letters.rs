@@ -12,6 +12,8 @@ use crate::domain::fields::excerpt;
 
 /// The largest command.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// The largest message of ours.
+const MOST_LETTER_BYTES: usize = 1024 * 1024;
 /// What is kept of one that is larger.
 const KEPT_BYTES: usize = 64 * 1024;
 
@@ -56,7 +58,7 @@ impl Letters {
         tracing::warn!(routing_key = %excerpt(&envelope.routing_key, 64), reason, "a message goes to the dead letters");
         let properties = dead_letter_properties(envelope, reason, &sha256_hex(&envelope.body));
         let body = match envelope.body.len() {
-            size if size > MOST_BYTES => &envelope.body[..KEPT_BYTES],
+            size if size > MOST_LETTER_BYTES => &envelope.body[..KEPT_BYTES],
             _ => &envelope.body[..],
         };
         let send = async {

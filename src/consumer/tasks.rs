@@ -77,7 +77,7 @@ pub(super) async fn start(context: &Context, transaction: &mut Transaction, task
         Ok(state) => state,
         Err(wrong) => return Ok(Err(wrong_state(&task, wrong))),
     };
-    let nothing_left = transaction.counts(&task).await?.all_final();
+    let nothing_left = transaction.census(task.no).await?.counts().all_final();
     change(context, transaction, &task, (state, obstacle)).await?;
     if state == TaskState::Running && nothing_left {
         let running = Task { state, ..task.clone() };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -20,6 +21,7 @@ use crate::domain::ids::TrunkName;
 use crate::domain::redial::UncountedRule;
 use crate::domain::service_instance::TrunkCapacity;
 use crate::publisher::Publisher;
+use crate::retry::Delays;
 use crate::settings::Settings;
 use crate::store::{FeedReader, Store};
 use crate::{consumer, dispatcher, janitor};
@@ -96,6 +98,8 @@ impl Stages {
         }
         self.finish.cancel();
         self.clean &= (&mut self.publisher).await;
+        // Should this be asked again: a future that is done must not be.
+        self.publisher = std::future::ready(self.clean).boxed();
         self.bus.consuming.close().await;
         self.bus.publishing.close().await;
         self.clean
@@ -111,10 +115,14 @@ fn ended<E: std::fmt::Display>(outcome: Result<(), E>) -> bool {
 
 /// Says `ready` when commands and queries are subscribed to and the store answers.
 async fn announce(mut subscriptions: watch::Receiver<Subscriptions>, store: Store) {
-    let subscribed = subscriptions.wait_for(Subscriptions::all).await.is_ok();
-    if subscribed && store.ping().await.is_ok() {
-        tracing::info!("ready");
-        systemd::ready();
+    let mut delays = Delays::up_to(Duration::from_secs(1));
+    while subscriptions.wait_for(Subscriptions::all).await.is_ok() {
+        if store.ping().await.is_ok() {
+            tracing::info!("ready");
+            systemd::ready();
+            return;
+        }
+        tokio::time::sleep(delays.next_delay()).await;
     }
 }
 

@@ -59,11 +59,12 @@ pub struct LeaseKeeper {
     ends: mpsc::UnboundedSender<Ending>,
     seats: HashMap<ServiceInstanceId, Seat>,
     owners: JoinSet<()>,
+    fallen: Option<tokio::task::JoinError>,
 }
 
 impl LeaseKeeper {
     pub fn new(context: Arc<Context>, ends: mpsc::UnboundedSender<Ending>) -> Self {
-        Self { context, ends, seats: HashMap::new(), owners: JoinSet::new() }
+        Self { context, ends, seats: HashMap::new(), owners: JoinSet::new(), fallen: None }
     }
 
     /// Runs until the drain, hands the leases over, and waits for the owners to see their calls end.
@@ -74,7 +75,7 @@ impl LeaseKeeper {
             if let Err(error) = self.tend().await {
                 tracing::warn!(%error, "leases were not renewed; their owners stop by themselves when they expire");
             }
-            self.wait(&bell).await?;
+            self.wait(&bell).await;
         }
         listener.abort();
         for seat in self.seats.values() {
@@ -82,23 +83,31 @@ impl LeaseKeeper {
         }
         self.hand_over().await;
         drop(self.ends);
-        while let Some(ended) = self.owners.join_next().await {
-            ended?;
+        while !self.owners.is_empty() {
+            // Our calls go on: whoever has the leases now must see that we live.
+            if let Err(error) = self.context.store.beat(&self.context.node).await {
+                tracing::warn!(%error, "no heartbeat; a successor may take our calls for lost");
+            }
+            let joined = tokio::time::timeout(RENEWAL, self.owners.join_next()).await;
+            self.fallen = joined.ok().flatten().and_then(Result::err).or(self.fallen.take());
         }
-        Ok(())
+        self.fallen.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Waits for the next renewal, or for news about service instances.
-    async fn wait(&mut self, bell: &Bell) -> Result<(), Fallen> {
+    async fn wait(&mut self, bell: &Bell) {
         let next = tokio::time::Instant::now() + RENEWAL;
         loop {
             tokio::select! {
-                () = self.context.drain.cancelled() => return Ok(()),
-                () = tokio::time::sleep_until(next) => return Ok(()),
+                () = self.context.drain.cancelled() => return,
+                () = tokio::time::sleep_until(next) => return,
                 () = bell.rung.notified() => {}
-                Some(ended) = self.owners.join_next() => {
-                    ended?;
-                    continue;
+                Some(Err(error)) = self.owners.join_next() => {
+                    // The others see their calls end first.
+                    tracing::error!(%error, "ALARM: the owner of a service instance fell; draining");
+                    self.fallen = Some(error);
+                    self.context.drain.cancel();
+                    return;
                 }
             }
             let mut unknown = false;
@@ -109,7 +118,7 @@ impl LeaseKeeper {
                 }
             }
             if unknown {
-                return Ok(());
+                return;
             }
         }
     }

@@ -24,7 +24,14 @@ pub async fn run(store: Store, keep_days: u32, drain: CancellationToken) {
 
 async fn round(store: &Store, keep_days: u32) -> Result<(), StoreError> {
     store.ensure_partitions().await?;
-    let commands = store.forget_commands(keep_days).await?;
+    let mut commands = 0;
+    loop {
+        let forgotten = store.forget_commands(keep_days).await?;
+        commands += forgotten;
+        if forgotten == 0 {
+            break;
+        }
+    }
     let daemons = store.forget_daemons(FORGET_DAEMONS).await?;
     if commands + daemons > 0 {
         tracing::debug!(commands, daemons, "forgotten");

@@ -158,6 +158,9 @@ impl Publisher {
         let mut found = self.own_events().await?;
         found.extend(self.store.adopt_events(SILENCE, SWEEP_ROWS).await?);
         found.extend(self.unpark(channel).await?);
+        if found.len() >= usize::try_from(SWEEP_ROWS).unwrap_or(0) {
+            self.sweep_due = Instant::now();
+        }
         let here: HashSet<i64> = self.in_hand.iter().map(|event| event.id).collect();
         found.retain(|event| !here.contains(&event.id));
         self.feed.swept(found.len());
@@ -177,9 +180,6 @@ impl Publisher {
         }
         self.sweep_due = Instant::now() + SWEEP_DROPPED;
         let found = self.store.waiting_events(SWEEP_DROPPED, SWEEP_ROWS).await?;
-        if found.len() == usize::try_from(SWEEP_ROWS).unwrap_or(0) {
-            self.sweep_due = Instant::now();
-        }
         if found.is_empty() {
             // Gone already, or so young that the usual sweep will find it.
             self.feed.forget_dropped();
@@ -194,7 +194,7 @@ impl Publisher {
             return Ok(Vec::new());
         }
         let settled = publish(&self.bus, channel, &samples).await?;
-        self.store.delete_events(&settled.confirmed).await?;
+        self.store.delete_parked_events(&settled.confirmed).await?;
         let routable: Vec<String> = samples
             .into_iter()
             .filter(|event| settled.confirmed.contains(&event.id))

@@ -30,12 +30,6 @@ pub async fn open_channel(bus: &Bus) -> Result<Channel, BusError> {
 
 /// Publishes a window and waits for the broker's word on all of it.
 pub async fn publish(bus: &Bus, channel: &Channel, window: &[StoredEvent]) -> Result<Settled, BusError> {
-    let patience = bus.publish_timeout;
-    let round = tokio::time::timeout(patience, round(bus, channel, window));
-    round.await.map_err(|_| BusError::Timeout("events", patience))?
-}
-
-async fn round(bus: &Bus, channel: &Channel, window: &[StoredEvent]) -> Result<Settled, BusError> {
     let mut confirms: Vec<PublisherConfirm> = Vec::with_capacity(window.len());
     let exchange = bus.topology.events.as_str();
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
@@ -43,11 +37,11 @@ async fn round(bus: &Bus, channel: &Channel, window: &[StoredEvent]) -> Result<S
         let properties = event_properties(event.event_id, &event.event_type);
         let routing_key = event.routing_key.as_str().into();
         let publish = channel.basic_publish(exchange.into(), routing_key, options, event.body.as_bytes(), properties);
-        confirms.push(publish.await?);
+        confirms.push(in_time(bus, publish).await?);
     }
     let (mut returned, mut nacked) = (HashSet::new(), HashSet::new());
     for (event, confirm) in window.iter().zip(confirms) {
-        let confirmation = confirm.await?;
+        let confirmation = in_time(bus, confirm).await?;
         if confirmation.is_nack() {
             nacked.insert(event.id);
         }
@@ -58,6 +52,12 @@ async fn round(bus: &Bus, channel: &Channel, window: &[StoredEvent]) -> Result<S
         }
     }
     Ok(settle(window, &returned, nacked))
+}
+
+/// Waits for one step: a slow broker that goes on answering is waited for, a silent one is not.
+async fn in_time<T>(bus: &Bus, step: impl Future<Output = lapin::Result<T>>) -> Result<T, BusError> {
+    let patience = bus.publish_timeout;
+    Ok(tokio::time::timeout(patience, step).await.map_err(|_| BusError::Timeout("event", patience))??)
 }
 
 fn settle(window: &[StoredEvent], returned: &HashSet<String>, nacked: HashSet<i64>) -> Settled {

@@ -131,9 +131,9 @@ impl Store {
         let query = diesel::sql_query(
             "SELECT c.task_no, c.seq, c.called_number, c.out_id, c.batch_id, c.variables FROM callees c
              WHERE c.task_no = $1 AND c.seq > $2
-               AND NOT EXISTS (SELECT 1 FROM callee_results r WHERE r.task_no = $1 AND r.seq = c.seq)
-               AND NOT EXISTS (SELECT 1 FROM open_attempts o WHERE o.task_no = $1 AND o.seq = c.seq)
-               AND NOT EXISTS (SELECT 1 FROM redials w WHERE w.task_no = $1 AND w.seq = c.seq)
+               AND NOT EXISTS (SELECT 1 FROM callee_results r WHERE r.task_no = $1 AND r.seq = c.seq AND r.seq > $2)
+               AND NOT EXISTS (SELECT 1 FROM open_attempts o WHERE o.task_no = $1 AND o.seq = c.seq AND o.seq > $2)
+               AND NOT EXISTS (SELECT 1 FROM redials w WHERE w.task_no = $1 AND w.seq = c.seq AND w.seq > $2)
              ORDER BY c.seq LIMIT $3",
         );
         let rows: Vec<CalleeRow> = query

@@ -7,8 +7,9 @@ use diesel_async::RunQueryDsl;
 
 use super::{Store, StoreError};
 
-/// A daemon that was silent for so long is dead: a lease's length and a little more.
-pub const SILENCE: Duration = Duration::from_secs(15);
+/// A daemon that was silent for so long is dead: a lease's length. It beats before it renews, so whoever can take an
+/// expired lease finds its last holder dead.
+pub const SILENCE: Duration = Duration::from_secs(12);
 
 impl Store {
     /// Says that this daemon lives.

@@ -10,6 +10,8 @@ pub enum Verdict {
     Retry,
     /// The request itself is at fault: again would end the same.
     Reject,
+    /// It may be either: worth some tries, and a person's look.
+    Suspect,
 }
 
 /// An error of the store.
@@ -22,8 +24,11 @@ pub enum StoreError {
     #[error("the database interrupted the statement: {0}")]
     Interrupted(#[source] DieselError),
     /// The database refused the data.
-    #[error("the database refused the statement: {0}")]
+    #[error("the database refused the data: {0}")]
     Refused(#[source] DieselError),
+    /// The database failed in a way that does not say whose fault it was.
+    #[error("the database failed: {0}")]
+    Failed(#[source] DieselError),
     /// A row that this program did not write.
     #[error("a stored row cannot be read: {0}")]
     Unreadable(String),
@@ -37,6 +42,7 @@ impl StoreError {
         match self {
             Self::Unreachable(_) | Self::Interrupted(_) | Self::Migration(_) => Verdict::Retry,
             Self::Refused(_) | Self::Unreadable(_) => Verdict::Reject,
+            Self::Failed(_) => Verdict::Suspect,
         }
     }
 }
@@ -61,12 +67,22 @@ impl From<DieselError> for StoreError {
             DieselError::DatabaseError(_, information) if is_interruption(information.message()) => {
                 Self::Interrupted(error)
             }
-            _ => Self::Refused(error),
+            DieselError::DatabaseError(
+                DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::ForeignKeyViolation
+                | DatabaseErrorKind::NotNullViolation,
+                _,
+            )
+            | DieselError::SerializationError(_)
+            | DieselError::DeserializationError(_) => Self::Refused(error),
+            // Among these are check violations: a missing partition is told as one.
+            _ => Self::Failed(error),
         }
     }
 }
 
-/// diesel hides the SQLSTATE of most errors, so those that a retry can mend are known by the server's text.
+/// diesel hides the SQLSTATE of most errors, so those that a retry can mend are known by the server's text; in another
+/// language than English they are merely suspect.
 fn is_interruption(message: &str) -> bool {
     [
         "terminating connection",

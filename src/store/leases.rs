@@ -96,6 +96,13 @@ impl Store {
         self.read_fence(query, id, epoch).await
     }
 
+    /// Whether the lease's row still names this daemon, expired or not.
+    pub async fn holds_lease(&self, id: &ServiceInstanceId) -> Result<bool, StoreError> {
+        let query = diesel::sql_query("SELECT 1 FROM leases WHERE service_instance_id = $1 AND holder = $2");
+        let rows = query.bind::<Text, _>(&id.0).bind::<SqlUuid, _>(self.holder.0);
+        Ok(rows.execute(&mut self.connection().await?).await? > 0)
+    }
+
     /// Moves the fence, so that no claim sent before can still take effect: it waits for one under way and
     /// outruns one that has not begun. `None` when the lease is not ours any more.
     pub async fn move_fence(&self, id: &ServiceInstanceId, epoch: i64) -> Result<Option<Fence>, StoreError> {

@@ -18,6 +18,7 @@ pub mod leases;
 pub mod listener;
 pub mod migrations;
 pub mod outbox;
+mod parked;
 pub mod partitions;
 pub mod progress;
 mod schema;

@@ -75,20 +75,11 @@ impl Store {
         Ok(())
     }
 
-    /// Puts events aside for which no queue is bound.
-    pub async fn park_events(&self, ids: &[i64]) -> Result<(), StoreError> {
-        let query = diesel::sql_query(
-            "UPDATE outbox SET parked_at = coalesce(parked_at, clock_timestamp()) WHERE id = ANY($1)",
-        );
-        query.bind::<Array<BigInt>, _>(ids).execute(&mut self.connection().await?).await?;
-        Ok(())
-    }
-
-    /// The oldest events of this daemon that have waited for `age` without being published or parked.
+    /// The oldest events of this daemon that have waited for `age` without being published.
     pub async fn waiting_events(&self, age: Duration, most: i64) -> Result<Vec<StoredEvent>, StoreError> {
         let query = diesel::sql_query(
             "SELECT id, event_id, event_type, routing_key, body FROM outbox
-             WHERE holder = $1 AND parked_at IS NULL AND written_at <= clock_timestamp() - $2 * interval '1 second'
+             WHERE holder = $1 AND written_at <= clock_timestamp() - $2 * interval '1 second'
              ORDER BY id LIMIT $3",
         );
         Ok(query
@@ -104,7 +95,7 @@ impl Store {
         let query = diesel::sql_query(
             "UPDATE outbox SET holder = $1 WHERE id IN (
                  SELECT o.id FROM outbox o
-                 WHERE o.holder <> $1 AND o.parked_at IS NULL AND NOT EXISTS (
+                 WHERE o.holder <> $1 AND NOT EXISTS (
                      SELECT 1 FROM daemons d
                      WHERE d.holder = o.holder AND d.heartbeat_at > clock_timestamp() - $2 * interval '1 second')
                  ORDER BY o.id LIMIT $3 FOR UPDATE SKIP LOCKED)
@@ -116,40 +107,5 @@ impl Store {
             .bind::<BigInt, _>(most)
             .load(&mut self.connection().await?)
             .await?)
-    }
-
-    /// The oldest parked event of each routing key, of whichever daemon: a probe whether a queue is bound by now.
-    pub async fn parked_samples(&self) -> Result<Vec<StoredEvent>, StoreError> {
-        let query = diesel::sql_query(
-            "SELECT DISTINCT ON (routing_key) id, event_id, event_type, routing_key, body FROM outbox
-             WHERE parked_at IS NOT NULL ORDER BY routing_key, id",
-        );
-        Ok(query.load(&mut self.connection().await?).await?)
-    }
-
-    /// Takes parked events of these routing keys back for publishing, as this daemon's.
-    pub async fn unpark_events(&self, routing_keys: &[String], most: i64) -> Result<Vec<StoredEvent>, StoreError> {
-        let query = diesel::sql_query(
-            "UPDATE outbox SET holder = $1, parked_at = NULL, written_at = clock_timestamp() WHERE id IN (
-                 SELECT id FROM outbox WHERE parked_at IS NOT NULL AND routing_key = ANY($2)
-                 ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
-             RETURNING id, event_id, event_type, routing_key, body",
-        );
-        Ok(query
-            .bind::<SqlUuid, _>(self.holder.0)
-            .bind::<Array<Text>, _>(routing_keys)
-            .bind::<BigInt, _>(most)
-            .load(&mut self.connection().await?)
-            .await?)
-    }
-
-    /// Drops events that have been parked for longer than `keep`, and says how many.
-    pub async fn drop_parked_events(&self, keep: Duration) -> Result<usize, StoreError> {
-        let query = diesel::sql_query(
-            "DELETE FROM outbox WHERE id IN (
-                 SELECT id FROM outbox WHERE parked_at < clock_timestamp() - $1 * interval '1 second'
-                 ORDER BY parked_at LIMIT 5000)",
-        );
-        Ok(query.bind::<Double, _>(keep.as_secs_f64()).execute(&mut self.connection().await?).await?)
     }
 }

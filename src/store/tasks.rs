@@ -152,7 +152,7 @@ impl Transaction {
             diesel::update(first_start).set(tasks::started_at.eq(now)).execute(&mut self.connection).await?;
         }
         let completed_at = (state == TaskState::Completed).then_some(now);
-        if completed_at.is_some() || state == TaskState::Running {
+        if matches!(state, TaskState::Completed | TaskState::Running | TaskState::StartFailed) {
             let row = diesel::update(tasks::table.find(task.0));
             row.set(tasks::completed_at.eq(completed_at)).execute(&mut self.connection).await?;
         }

@@ -43,7 +43,7 @@ pub struct ImportArgs {
     /// The task's id, or its name
     #[arg(long)]
     task: String,
-    /// Goes with each callee into its events; callees can be cancelled by it
+    /// Goes with each callee into its events
     #[arg(long, value_name = "ID")]
     batch_id: Option<String>,
     /// Rows of one command

@@ -152,10 +152,10 @@ impl Line {
         };
         let mut end = ended(result, *started_at, self.clock.now());
         end.ringing_at = ringing_at;
-        if result == CallResult::Answered {
+        if is_answered(result) {
             let answered_at = self.clock.now();
             let hung_up = self.wait(script.talk.min(order.max_talk)).await;
-            let by_us = hung_up || script.talk > order.max_talk;
+            let by_us = hung_up || script.talk > order.max_talk || result == CallResult::AgentFailed;
             end.answered_at = Some(answered_at);
             end.hangup_by = Some(if by_us { HangupBy::System } else { script.hangup_by });
             end.ended_at = self.clock.now();
@@ -186,6 +186,11 @@ impl Line {
             record.ended(order.call_id, end);
         }
     }
+}
+
+/// Whether somebody, or something, took the call.
+fn is_answered(result: CallResult) -> bool {
+    matches!(result, CallResult::Answered | CallResult::IntelligentAnswer | CallResult::AgentFailed)
 }
 
 fn evidence(status: u16, reason: &str, q850: Option<u16>) -> SipEvidence {

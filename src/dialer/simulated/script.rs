@@ -50,7 +50,11 @@ impl Script {
                     | CallResult::AgentFailed
             ),
             ring: within(&settings.ring, chance("ring")),
-            talk: within(&settings.talk, chance("talk")),
+            // Nobody talks when the agent cannot be connected: the callee is released at once.
+            talk: match result {
+                CallResult::AgentFailed => Duration::ZERO,
+                _ => within(&settings.talk, chance("talk")),
+            },
             hangup_by: if by_callee { HangupBy::Callee } else { HangupBy::Agent },
         }
     }

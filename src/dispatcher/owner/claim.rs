@@ -29,6 +29,7 @@ struct Pick {
 impl Owner {
     /// Claims and places what can be placed now.
     pub(super) async fn claim_round(&mut self) -> Result<(), StoreError> {
+        self.round_was_full = false;
         if !self.may_claim() {
             return Ok(());
         }
@@ -39,7 +40,8 @@ impl Owner {
         if picks.is_empty() {
             return Ok(());
         }
-        self.claim_due = Instant::now() + if picks.len() < BATCH { GATHERING } else { Duration::ZERO };
+        self.round_was_full = picks.len() == BATCH;
+        self.claim_due = Instant::now() + if self.round_was_full { Duration::ZERO } else { GATHERING };
         let (redials, fresh): (Vec<_>, Vec<_>) = picks.into_iter().partition(|pick| pick.redial);
         self.claim(redials, true).await;
         self.claim(fresh, false).await;
@@ -155,7 +157,7 @@ impl Owner {
         // No await between the check above and this.
         let placed = dialer.place(order);
         let now = Instant::now();
-        self.note_open(key);
+        self.note_open(key, attempt.attempt);
         match placed {
             Ok(call) => {
                 self.pool.placed(&mut slot, now);

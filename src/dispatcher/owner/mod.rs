@@ -41,7 +41,7 @@ pub enum Report {
     /// The call's watcher fell.
     CallLost { slot: Slot, attempt: Box<Attempt> },
     /// The end of an attempt is committed.
-    Recorded { key: CalleeKey, recorded: Recorded },
+    Recorded { key: CalleeKey, attempt: u32, recorded: Recorded },
 }
 
 /// Who dials for one service instance.
@@ -56,14 +56,16 @@ pub struct Owner {
     pool: Pool,
     rotation: Rotation,
     tasks: BTreeMap<TaskNo, TaskQueue>,
-    /// Attempts of this process whose end is not recorded yet.
-    open: HashMap<CalleeKey, ()>,
+    /// Attempts of this process of whose end we have not heard that it is recorded.
+    open: HashMap<CalleeKey, u32>,
     /// Calls that other daemons placed and still watch.
     foreign: HashMap<CalleeKey, Slot>,
     dialer: Option<Arc<dyn Dialer>>,
     fence: Option<Fence>,
     /// What a claim or a return did is not known: nothing may be claimed before that is settled.
     in_doubt: bool,
+    /// The last round claimed as many as one statement may: there is more to do at once.
+    round_was_full: bool,
     look_due: Instant,
     save_due: Instant,
     claim_due: Instant,
@@ -92,6 +94,7 @@ impl Owner {
             dialer: None,
             fence: None,
             in_doubt: false,
+            round_was_full: false,
             look_due: now,
             save_due: now,
             claim_due: now,
@@ -109,23 +112,22 @@ impl Owner {
             }
             self.wait().await;
         }
-        self.save_progress().await;
     }
 
     fn is_done(&self) -> bool {
-        self.context.drain.is_cancelled() && self.open.is_empty()
+        self.context.drain.is_cancelled() && self.open.is_empty() && !self.in_doubt
     }
 
     async fn step(&mut self) -> Result<(), StoreError> {
         self.pool.expire(Instant::now());
-        if self.save_due <= Instant::now() {
+        if self.save_due <= Instant::now() && self.fence.is_some() {
             self.save_due = Instant::now() + SAVE;
             self.save_progress().await;
         }
         let epoch = self.tenure.borrow_and_update().epoch;
         let Some(epoch) = epoch.filter(|_| !self.context.drain.is_cancelled()) else {
             self.fence = None;
-            return Ok(());
+            return self.settle_without_lease().await;
         };
         if self.look_due <= Instant::now() || self.fence.as_ref().is_none_or(|fence| fence.epoch != epoch) {
             self.look_due = Instant::now() + POLL;
@@ -145,21 +147,25 @@ impl Owner {
         match report {
             Report::CallEnded { slot } => self.pool.ended(slot, Instant::now()),
             Report::CallLost { slot, attempt } => self.call_lost(slot, *attempt),
-            Report::Recorded { key, recorded } => self.recorded(key, recorded),
+            Report::Recorded { key, attempt, recorded } => self.recorded((key, attempt), recorded),
         }
     }
 
-    fn recorded(&mut self, key: CalleeKey, recorded: Recorded) {
+    fn recorded(&mut self, (key, attempt): (CalleeKey, u32), recorded: Recorded) {
+        // The next attempt may have begun before this word of the last one came.
+        if self.open.get(&key) != Some(&attempt) {
+            return;
+        }
         self.open.remove(&key);
         let Some(queue) = self.tasks.get_mut(&key.task) else { return };
-        queue.open -= 1;
+        queue.open = queue.open.saturating_sub(1);
         queue.progress.calling = queue.progress.calling.saturating_sub(1);
         queue.unsaved = true;
         queue.maybe_done = true;
         match recorded {
             Recorded::Completed(result) => queue.progress.completed_with(result),
             Recorded::Failed => queue.progress.failed += 1,
-            Recorded::Waiting(_) => queue.redials_changed(),
+            Recorded::Waiting => queue.redials_changed(),
         }
     }
 
@@ -176,8 +182,8 @@ impl Owner {
     }
 
     /// Counts an attempt as open until its end is recorded.
-    fn note_open(&mut self, key: CalleeKey) {
-        if self.open.insert(key, ()).is_none()
+    fn note_open(&mut self, key: CalleeKey, attempt: u32) {
+        if self.open.insert(key, attempt).is_none()
             && let Some(queue) = self.tasks.get_mut(&key.task)
         {
             queue.open += 1;
@@ -187,6 +193,10 @@ impl Owner {
     }
 
     async fn complete_tasks(&mut self) -> Result<(), StoreError> {
+        // Also where nothing may be claimed, as on a retired service instance.
+        for queue in self.tasks.values_mut().filter(|queue| queue.running && queue.open == 0 && queue.wants_filling()) {
+            queue.fill(&self.context.store).await?;
+        }
         let foreign = |task| self.foreign.keys().any(|key| key.task == task);
         let candidates: Vec<TaskNo> = self
             .tasks
@@ -242,6 +252,9 @@ impl Owner {
         let now = Instant::now();
         if self.fence.is_none() {
             return now + POLL;
+        }
+        if self.round_was_full {
+            return now;
         }
         let mut until = self.look_due.min(self.save_due);
         if let Some(change) = self.pool.next_change() {

@@ -35,8 +35,13 @@ impl Owner {
         };
         let Some(fence) = fence else {
             self.fence = None;
+            self.in_doubt = in_doubt;
             return Ok(());
         };
+        if taken_over {
+            // What was counted under another lease may have gone on without us.
+            self.tasks.retain(|_, queue| queue.open > 0);
+        }
         let moved = self.fence.as_ref() != Some(&fence);
         let Some(work) = store.work(&self.id).await? else { return Ok(()) };
         self.take_up(work).await?;
@@ -104,6 +109,20 @@ impl Owner {
         Ok(())
     }
 
+    /// Settles a doubt after the lease was lost: nobody else can know that these licences were never used. While the
+    /// lease's row still names us, a claim may still come through, and the lease may come back.
+    pub(super) async fn settle_without_lease(&mut self) -> Result<(), StoreError> {
+        if !self.in_doubt || self.context.store.holds_lease(&self.id).await? {
+            return Ok(());
+        }
+        let (holder, open) = (self.context.store.holder(), self.context.store.open_attempts(&self.id).await?);
+        let ours = open.into_iter().filter(|open| open.holder == holder).map(|open| open.callee.key);
+        let unused: Vec<CalleeKey> = ours.filter(|key| !self.open.contains_key(key)).collect();
+        self.in_doubt = false;
+        self.give_back(unused).await;
+        Ok(())
+    }
+
     /// Gives the key back of a licence that was never used.
     fn settle_one(&mut self, open: OpenAttempt) -> Option<CalleeKey> {
         let key = open.callee.key;
@@ -129,7 +148,7 @@ impl Owner {
         let fate = self.dialer.as_ref().map(|dialer| dialer.fate(attempt.view().call_id()));
         if fate != Some(Fate::InTheAir) {
             tracing::warn!(call = %attempt.view().call_id(), "its daemon died: the outcome is unknown");
-            self.note_open(key);
+            self.note_open(key, attempt.attempt);
             let what = attempt.ended(&self.context, CallEnd::unknown(started_at, self.context.clock.now()));
             drop(self.recorder.send(Ending { what, owner: self.reports.0.clone() }));
         }
@@ -137,7 +156,7 @@ impl Owner {
     }
 
     async fn recount(&mut self, task: TaskNo) -> Result<(), StoreError> {
-        if let Some(queue) = self.tasks.get_mut(&task) {
+        if let Some(queue) = self.tasks.get_mut(&task).filter(|queue| queue.open == 0) {
             let census = self.context.store.census(task).await?;
             let calling = queue.progress.calling;
             queue.progress = census.progress;

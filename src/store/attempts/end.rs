@@ -79,7 +79,7 @@ const FAIL: &str = "
 const GIVE_BACK: &str = "
     WITH gone AS (
         DELETE FROM open_attempts o USING unnest($1, $2) AS w (task_no, seq)
-        WHERE o.task_no = w.task_no AND o.seq = w.seq
+        WHERE o.task_no = w.task_no AND o.seq = w.seq AND o.holder = $4
         RETURNING o.task_no, o.seq, o.attempt, o.uncounted)
     INSERT INTO redials (task_no, seq, attempt, uncounted, due_at)
     SELECT task_no, seq, attempt, uncounted, $3 FROM gone";
@@ -91,7 +91,7 @@ fn signed(number: u32) -> i32 {
 impl Store {
     /// Records how attempts ended, and hands their events to the publisher. Attempts that are not open any more
     /// are passed over: their end was recorded before.
-    pub async fn record_ends(&self, ended: &[EndedAttempt]) -> Result<(), StoreError> {
+    pub async fn record_ends(&self, ended: &[&EndedAttempt]) -> Result<(), StoreError> {
         let column = Column(ended);
         let stored: QueryResult<Vec<StoredEvent>> = diesel::sql_query(RECORD)
             .bind::<SqlUuid, _>(self.holder.0)
@@ -121,7 +121,7 @@ impl Store {
     }
 
     /// Makes callees final that could not be called, and hands their events to the publisher.
-    pub async fn record_failures(&self, failed: &[FailedCallee]) -> Result<(), StoreError> {
+    pub async fn record_failures(&self, failed: &[&FailedCallee]) -> Result<(), StoreError> {
         let ids: Vec<Uuid> = failed.iter().map(|f| f.event.id.0).collect();
         let stored: QueryResult<Vec<StoredEvent>> = diesel::sql_query(FAIL)
             .bind::<SqlUuid, _>(self.holder.0)
@@ -149,13 +149,14 @@ impl Store {
         Ok(())
     }
 
-    /// Takes back licences that were not used: the same attempts are due again, and nobody hears of it.
+    /// Takes back licences of this daemon that were not used: the same attempts are due again, and nobody hears of it.
     pub async fn give_back(&self, keys: &[CalleeKey], due_at: DateTime<Utc>) -> Result<usize, StoreError> {
         let query = diesel::sql_query(GIVE_BACK);
         Ok(query
             .bind::<Array<BigInt>, _>(keys.iter().map(|key| key.task.0).collect::<Vec<_>>())
             .bind::<Array<BigInt>, _>(keys.iter().map(|key| key.seq).collect::<Vec<_>>())
             .bind::<Timestamptz, _>(due_at)
+            .bind::<SqlUuid, _>(self.holder.0)
             .execute(&mut self.connection().await?)
             .await?)
     }
@@ -169,10 +170,10 @@ fn again(ended: &EndedAttempt) -> Option<(DateTime<Utc>, u32)> {
 }
 
 /// One column of the rows, for `unnest`.
-struct Column<'e>(&'e [EndedAttempt]);
+struct Column<'e>(&'e [&'e EndedAttempt]);
 
 impl<'e> Column<'e> {
     fn of<T>(&self, pick: impl Fn(&'e EndedAttempt) -> T) -> Vec<T> {
-        self.0.iter().map(pick).collect()
+        self.0.iter().copied().map(pick).collect()
     }
 }

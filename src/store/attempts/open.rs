@@ -98,8 +98,10 @@ impl Store {
         let query = diesel::sql_query(
             "SELECT c.task_no, c.seq, c.called_number, c.out_id, c.batch_id, c.variables, o.attempt, o.uncounted,
                     o.claimed_at AS at, t.task_id, t.name AS task_name, o.caller_number, o.holder,
-                    EXISTS (SELECT 1 FROM daemons d WHERE d.holder = o.holder
-                            AND d.heartbeat_at > clock_timestamp() - $2 * interval '1 second') AS holder_alive
+                    -- After the database was away nobody's silence means anything yet.
+                    pg_postmaster_start_time() > clock_timestamp() - $2 * interval '1 second'
+                    OR EXISTS (SELECT 1 FROM daemons d WHERE d.holder = o.holder
+                               AND d.heartbeat_at > clock_timestamp() - $2 * interval '1 second') AS holder_alive
              FROM open_attempts o JOIN tasks t USING (task_no) JOIN callees c USING (task_no, seq)
              WHERE o.service_instance_id = $1",
         );

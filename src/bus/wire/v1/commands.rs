@@ -205,8 +205,7 @@ fn caller_number(value: &Value, rules: &Rules) -> Parsed<CallerNumber> {
         parsed.map_err(|error| Problem::new(Code::NumberInvalid, error.to_string()).into())
     });
     let max_concurrent = fields.optional("maxConcurrent", count(1..=1_000_000));
-    fields.optional("timeZone", time_zone);
-    for key in ["callingDays", "callingTimes", "noCallTimes"] {
+    for key in ["timeZone", "callingDays", "callingTimes", "noCallTimes"] {
         fields.optional(key, |_| Err::<(), _>(not_yet("", "hours of a caller number are").into()));
     }
     complete(fields.finish(), number.map(|number| CallerNumber { number, max_concurrent }))

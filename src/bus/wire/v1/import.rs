@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::commands::{complete, task_ref};
 use super::reading::{ID_LENGTH, Rules, is_key, text_map};
 use crate::domain::callee::NewCallee;
-use crate::domain::fields::{Fields, Parsed, boolean, line, wrong_type};
+use crate::domain::fields::{Fields, Parsed, boolean, excerpt, line, wrong_type};
 use crate::domain::phone_number::PhoneNumber;
 use crate::domain::problem::{Code, Problem, Problems};
 use crate::domain::task::TaskRef;
@@ -48,22 +48,25 @@ pub struct Receipt {
 }
 
 impl RejectedRow {
-    /// 5,000 of these must stay below 1 MiB, whatever was sent: the contract cuts number and message, and a
-    /// number of wide characters is cut earlier.
+    /// 5,000 of these must stay below 1 MiB, whatever was sent: the contract cuts number and message to
+    /// characters, and wide ones are cut earlier.
     pub fn new(index: usize, called_number: Option<&str>, problem: &Problem) -> Self {
         let named = match problem.field.as_str() {
             "" | "calledNumber" => problem.message.clone(),
             field => format!("{field}: {}", problem.message),
         };
-        let cut = |text: &str, most| crate::domain::fields::excerpt(text, most);
-        let mut number = called_number.map(|number| cut(number, 32));
-        if let Some(number) = &mut number {
-            while number.len() > 90 {
-                number.pop();
-            }
-        }
-        Self { index, called_number: number, code: problem.code.as_str(), message: cut(&named, 60) }
+        let called_number = called_number.map(|number| cut(number, 32));
+        Self { index, called_number, code: problem.code.as_str(), message: cut(&named, 60) }
     }
+}
+
+/// At most so many characters, and at most 64 bytes of them.
+fn cut(text: &str, characters: usize) -> String {
+    let mut cut = excerpt(text, characters);
+    while cut.len() > 64 {
+        cut.pop();
+    }
+    cut
 }
 
 /// Reads an import with all its rows.
