@@ -37,9 +37,9 @@ bench: ## Measure the throughput, as a ratio to what the broker confirms at all
 	@scripts/with-servers.sh $(CARGO) bench --locked --bench throughput
 
 .PHONY: accept
-accept: test bench ## The tests, the bench, and the dependencies' licences and advisories
+accept: test bench ## The tests, the bench, and the dependencies' licences, bans and sources
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
-	$(CARGO) deny check
+	$(CARGO) deny check licenses bans sources
 
 .PHONY: fmt
 fmt: ## Format the sources

@@ -21,7 +21,7 @@ pub struct Present {
 }
 
 #[derive(QueryableByName)]
-pub(super) struct CalleeRow {
+pub(in crate::store) struct CalleeRow {
     #[diesel(sql_type = BigInt)]
     task_no: i64,
     #[diesel(sql_type = BigInt)]

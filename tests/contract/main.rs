@@ -22,4 +22,5 @@ mod service_instances;
 mod starts;
 mod states;
 mod tasks;
+mod uncounted;
 mod unroutable;

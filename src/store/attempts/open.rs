@@ -2,15 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Integer, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::callee::Callee;
-use crate::domain::ids::{CalleeKey, Holder, ServiceInstanceId, TaskId, TaskNo};
+use crate::domain::ids::{Holder, ServiceInstanceId, TaskId, TaskNo};
 use crate::domain::phone_number::PhoneNumber;
-use crate::store::agents::from_json;
+use crate::store::callees::CalleeRow;
 use crate::store::daemons::SILENCE;
 use crate::store::{Store, StoreError};
 
@@ -40,18 +39,8 @@ pub struct DueRedial {
 
 #[derive(QueryableByName)]
 struct Row {
-    #[diesel(sql_type = BigInt)]
-    task_no: i64,
-    #[diesel(sql_type = BigInt)]
-    seq: i64,
-    #[diesel(sql_type = Text)]
-    called_number: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    out_id: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    batch_id: Option<String>,
-    #[diesel(sql_type = Jsonb)]
-    variables: Value,
+    #[diesel(embed)]
+    callee: CalleeRow,
     #[diesel(sql_type = Integer)]
     attempt: i32,
     #[diesel(sql_type = Integer)]
@@ -63,7 +52,7 @@ struct Row {
 #[derive(QueryableByName)]
 struct OpenRow {
     #[diesel(embed)]
-    callee: Row,
+    claimed: Row,
     #[diesel(sql_type = SqlUuid)]
     task_id: Uuid,
     #[diesel(sql_type = Text)]
@@ -74,18 +63,6 @@ struct OpenRow {
     holder: Uuid,
     #[diesel(sql_type = Bool)]
     holder_alive: bool,
-}
-
-impl Row {
-    fn callee(self) -> Result<Callee, StoreError> {
-        Ok(Callee {
-            key: CalleeKey { task: TaskNo(self.task_no), seq: self.seq },
-            called_number: PhoneNumber::from_stored(self.called_number),
-            out_id: self.out_id,
-            batch_id: self.batch_id,
-            variables: from_json(self.variables)?,
-        })
-    }
 }
 
 fn unsigned(number: i32) -> u32 {
@@ -112,10 +89,10 @@ impl Store {
             .await?;
         let open = |row: OpenRow| {
             Ok(OpenAttempt {
-                attempt: unsigned(row.callee.attempt),
-                uncounted: unsigned(row.callee.uncounted),
-                claimed_at: row.callee.at,
-                callee: row.callee.callee()?,
+                attempt: unsigned(row.claimed.attempt),
+                uncounted: unsigned(row.claimed.uncounted),
+                claimed_at: row.claimed.at,
+                callee: row.claimed.callee.try_into()?,
                 task_id: TaskId(row.task_id),
                 task_name: row.task_name,
                 caller_number: PhoneNumber::from_stored(row.caller_number),
@@ -141,29 +118,9 @@ impl Store {
                 attempt: unsigned(row.attempt),
                 uncounted: unsigned(row.uncounted),
                 due_at: row.at,
-                callee: row.callee()?,
+                callee: row.callee.try_into()?,
             })
         };
         rows.into_iter().map(redial).collect()
-    }
-
-    /// Which of these callees have an open attempt.
-    pub async fn are_open(&self, keys: &[CalleeKey]) -> Result<Vec<CalleeKey>, StoreError> {
-        #[derive(QueryableByName)]
-        struct Key {
-            #[diesel(sql_type = BigInt)]
-            task_no: i64,
-            #[diesel(sql_type = BigInt)]
-            seq: i64,
-        }
-        let query = diesel::sql_query(
-            "SELECT o.task_no, o.seq FROM open_attempts o JOIN unnest($1, $2) AS w (task_no, seq) USING (task_no, seq)",
-        );
-        let keys: Vec<Key> = query
-            .bind::<Array<BigInt>, _>(keys.iter().map(|key| key.task.0).collect::<Vec<_>>())
-            .bind::<Array<BigInt>, _>(keys.iter().map(|key| key.seq).collect::<Vec<_>>())
-            .load(&mut self.connection().await?)
-            .await?;
-        Ok(keys.into_iter().map(|key| CalleeKey { task: TaskNo(key.task_no), seq: key.seq }).collect())
     }
 }
