@@ -20,7 +20,16 @@ pub(super) async fn session(context: Arc<Context>) -> Result<(), SessionError> {
     let mut session = Session::open(&context, &context.bus.topology.queries).await?;
     while let Some(mut delivery) = session.next(&context.drain).await? {
         let envelope = Envelope::of(&mut delivery);
-        let answer = answer(&context, &envelope).await?;
+        let answer = match answer(&context, &envelope).await {
+            Ok(answer) => answer,
+            Err(error) if delivery.redelivered => {
+                // It had its second chance; the next question may fare better.
+                tracing::error!(%error, query = %envelope.routing_key, "ALARM: a query failed twice and is dropped");
+                ack(&delivery).await?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let replied = session.reply(&envelope, &answer, context.bus.publish_timeout).await;
         ack(&delivery).await?;
         replied?;
