@@ -60,7 +60,7 @@ pub async fn run(context: Arc<Context>) -> Result<(), Fallen> {
     let (ends, inbox) = mpsc::unbounded_channel();
     let recorder = tokio::spawn(Recorder::new(context.clone(), inbox).run());
     // The recorder ends when nobody is left who could send it anything.
-    LeaseKeeper::new(context, ends).run().await?;
+    let kept = LeaseKeeper::new(context, ends).run().await;
     recorder.await?;
-    Ok(())
+    kept
 }
