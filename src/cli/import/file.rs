@@ -57,6 +57,10 @@ enum Column {
     Variable(String),
 }
 
+/// Put behind every file: the last row, too, gets a line's end, because line numbers are counted by them; and then a
+/// mark that no file has, to see whether an open quote runs to the end.
+const END: &[u8] = b"\n\0";
+
 /// An open file, read row by row.
 pub struct CalleeFile {
     reader: csv::Reader<Box<dyn Read>>,
@@ -86,8 +90,7 @@ impl CalleeFile {
             first_line.drain(..BYTE_ORDER_MARK.len());
         }
         let separator = separator(&first_line);
-        // The last row, too, gets a line's end: line numbers are counted by them.
-        let whole: Box<dyn Read> = Box::new(Cursor::new(first_line).chain(input).chain(&b"\n"[..]));
+        let whole: Box<dyn Read> = Box::new(Cursor::new(first_line).chain(input).chain(END));
         let mut builder = csv::ReaderBuilder::new();
         builder.has_headers(false).flexible(true).delimiter(separator).terminator(Terminator::Any(b'\n'));
         let reader = builder.from_reader(whole);
@@ -138,12 +141,25 @@ impl CalleeFile {
             if !self.reader.read_byte_record(&mut self.record)? {
                 return Ok(None);
             }
+            if self.record.iter().next_back().is_some_and(|cell| cell.ends_with(&END[1..])) {
+                return self.end().map(|()| None);
+            }
             let is_blank = self.record.len() == 1 && matches!(&self.record[0], b"" | b"\r");
             if !is_blank {
                 let breaks = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count();
                 return Ok(Some(self.reader.position().line().saturating_sub(1 + breaks as u64)));
             }
         }
+    }
+
+    /// The end that was put behind the file stands alone, unless a quote that was never closed has swallowed it.
+    fn end(&self) -> anyhow::Result<()> {
+        if self.record.len() == 1 && self.record[0] == END[1..] {
+            return Ok(());
+        }
+        let breaks = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count();
+        let line = self.reader.position().line().saturating_sub(breaks as u64);
+        bail!("line {line}: a quote is opened and never closed; close it and import the file again")
     }
 
     /// The cells as texts, unless one is not UTF-8.

@@ -74,3 +74,11 @@ fn the_index_of_a_receipt_leads_to_the_line() {
     let row = json!({"index": 1, "calledNumber": "12", "code": "NUMBER_INVALID", "message": "write it"});
     assert_eq!(RefusedRow::of_receipt(&row, &[2, 9]).line, 9);
 }
+
+#[test]
+fn a_quote_that_is_never_closed_swallows_nobody_unseen() {
+    let text = b"calledNumber,firstName\n+493023125000,Grace\n+493023125001,\"Ada\n+493023125002,Bob\n";
+    let error = read(text).err().unwrap().to_string();
+    assert_eq!(error, "line 3: a quote is opened and never closed; close it and import the file again");
+    assert_eq!(read(b"calledNumber\n+493023125000").unwrap().len(), 1, "no line's end at the end");
+}
