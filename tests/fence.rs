@@ -67,7 +67,7 @@ fn instance() -> ServiceInstanceId {
 }
 
 async fn lease(store: &Store) -> Fence {
-    store.beat("test").await.unwrap();
+    store.beat("test", &[TrunkName::new("simulated")]).await.unwrap();
     let held = store.acquire_leases(&[TrunkName::new("simulated")], LEASE).await.unwrap();
     store.fence(&instance(), held[0].epoch).await.unwrap().unwrap()
 }
@@ -168,7 +168,7 @@ async fn only_the_holder_of_the_lease_claims() {
     assert_eq!(scene.claim(&earlier, &[1]).await, 0);
 
     // Handed over: the successor has another epoch, and the predecessor's fence is worth nothing.
-    scene.store.release_leases().await.unwrap();
+    scene.store.release_leases(&[]).await.unwrap();
     assert_eq!(scene.claim(&scene.fence, &[1]).await, 0);
     let successor = lease(&open(&scene.servers).await).await;
     assert!(successor.epoch > scene.fence.epoch);
@@ -179,7 +179,7 @@ async fn only_the_holder_of_the_lease_claims() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_expired_lease_claims_nothing_and_can_be_taken() {
     let scene = Scene::new().await;
-    scene.store.renew_leases(Duration::ZERO).await.unwrap();
+    scene.store.renew_leases(&[TrunkName::new("simulated")], Duration::ZERO).await.unwrap();
     assert_eq!(scene.claim(&scene.fence, &[1]).await, 0);
     let successor = lease(&open(&scene.servers).await).await;
     assert_eq!(scene.claim(&successor, &[1]).await, 1);

@@ -1,28 +1,39 @@
-//! Holds the leases: takes those that are free, renews its own, and tells each owner how long it may trust its.
+//! Holds the leases: takes those that are free, renews its own, tells each owner how long it may trust its, and hands
+//! on what it has too much of.
 //!
 //! An owner trusts its lease until *this daemon's clock before the request* + length − margin: whatever happens
-//! after that, another daemon can only have taken it later. Time asleep counts (CLOCK_BOOTTIME).
+//! after that, another daemon can only have taken it later. Time asleep counts (CLOCK_BOOTTIME). An owner is told
+//! that a lease is gone *before* the store is told, so that it places nothing that its successor cannot see.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::bell::Bell;
 use super::owner::Owner;
 use super::recorder::Ending;
 use super::{Context, Fallen};
 use crate::clock::BootInstant;
+use crate::domain::balance::{Held, surplus};
 use crate::domain::ids::ServiceInstanceId;
-use crate::retry::Delays;
 use crate::store::StoreError;
 use crate::store::leases::HeldLease;
+use crate::store::listener::News;
 
 const LENGTH: Duration = Duration::from_secs(12);
 const RENEWAL: Duration = Duration::from_secs(3);
+/// How often to look for leases that are free.
+const LOOK: Duration = Duration::from_secs(1);
 /// What clocks may differ in their speed, and a little more.
 const MARGIN: Duration = Duration::from_secs(2);
+/// How long a new holder starts nothing: calls of its predecessor's last second are in no open row, and count. A little
+/// more than that, for a thread of the predecessor that stood still between its last check and the placing.
+const PAUSE: Duration = Duration::from_millis(1_200);
+/// Who gave a sign of life within this time is handed leases, and has as long to renew them.
+const LATELY: Duration = Duration::from_millis(4_500);
 /// Beyond this difference between our clock and the database's, nothing is started.
 const CLOCK_TOLERANCE: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
 
@@ -53,6 +64,13 @@ struct Seat {
     wake: Arc<Notify>,
 }
 
+impl Seat {
+    /// The owner starts nothing any more.
+    fn vacate(&self) {
+        self.tenure.send_if_modified(|tenure| tenure.epoch.take().is_some());
+    }
+}
+
 /// Keeps the leases of one daemon and its owners.
 pub struct LeaseKeeper {
     context: Arc<Context>,
@@ -60,17 +78,19 @@ pub struct LeaseKeeper {
     seats: HashMap<ServiceInstanceId, Seat>,
     owners: JoinSet<()>,
     fallen: Option<tokio::task::JoinError>,
+    renewal_due: Instant,
 }
 
 impl LeaseKeeper {
     pub fn new(context: Arc<Context>, ends: mpsc::UnboundedSender<Ending>) -> Self {
-        Self { context, ends, seats: HashMap::new(), owners: JoinSet::new(), fallen: None }
+        let renewal_due = Instant::now();
+        Self { context, ends, seats: HashMap::new(), owners: JoinSet::new(), fallen: None, renewal_due }
     }
 
     /// Runs until the drain, hands the leases over, and waits for the owners to see their calls end.
     pub async fn run(mut self) -> Result<(), Fallen> {
         let bell = Bell::default();
-        let listener = tokio::spawn(listen(self.context.clone(), bell.clone()));
+        let listener = tokio::spawn(bell.clone().listen(self.context.store.clone()));
         while !self.context.drain.is_cancelled() {
             if let Err(error) = self.tend().await {
                 tracing::warn!(%error, "leases were not renewed; their owners stop by themselves when they expire");
@@ -78,15 +98,14 @@ impl LeaseKeeper {
             self.wait(&bell).await;
         }
         listener.abort();
-        for seat in self.seats.values() {
-            seat.tenure.send_modify(|tenure| *tenure = Tenure::none());
-        }
-        self.hand_over().await;
+        self.seats.values().for_each(Seat::vacate);
         drop(self.ends);
-        while !self.owners.is_empty() {
-            // Our calls go on: whoever has the leases now must see that we live.
-            if let Err(error) = self.context.store.beat(&self.context.node).await {
-                tracing::warn!(%error, "no heartbeat; a successor may take our calls for lost");
+        loop {
+            if let Err(error) = hand_over(&self.context).await {
+                tracing::warn!(%error, "no heartbeat and no hand-over; a successor may take our calls for lost");
+            }
+            if self.owners.is_empty() {
+                break;
             }
             let joined = tokio::time::timeout(RENEWAL, self.owners.join_next()).await;
             self.fallen = joined.ok().flatten().and_then(Result::err).or(self.fallen.take());
@@ -94,14 +113,14 @@ impl LeaseKeeper {
         self.fallen.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Waits for the next renewal, or for news about service instances.
+    /// Waits until it is time to look again, or for news.
     async fn wait(&mut self, bell: &Bell) {
-        let next = tokio::time::Instant::now() + RENEWAL;
+        let next = tokio::time::Instant::now() + LOOK;
         loop {
             tokio::select! {
                 () = self.context.drain.cancelled() => return,
                 () = tokio::time::sleep_until(next) => return,
-                () = bell.rung.notified() => {}
+                () = bell.heard() => {}
                 Some(Err(error)) = self.owners.join_next() => {
                     // The others see their calls end first.
                     tracing::error!(%error, "ALARM: the owner of a service instance fell; draining");
@@ -110,109 +129,91 @@ impl LeaseKeeper {
                     return;
                 }
             }
-            let mut unknown = false;
-            for id in bell.take() {
-                match self.seats.get(&id) {
-                    Some(seat) => seat.wake.notify_one(),
-                    None => unknown = true,
+            let mut leases = false;
+            for message in bell.take() {
+                match message {
+                    News::Work(id) => drop(self.seats.get(&id).map(|seat| seat.wake.notify_one())),
+                    News::Leases => leases = true,
                 }
             }
-            if unknown {
+            if leases {
+                self.renewal_due = Instant::now();
                 return;
             }
         }
     }
 
     async fn tend(&mut self) -> Result<(), StoreError> {
-        let store = &self.context.store;
-        store.beat(&self.context.node).await?;
-        let asked = BootInstant::now();
-        let mut held = store.renew_leases(LENGTH).await?;
-        let taken = store.acquire_leases(&self.context.trunks.names(), LENGTH).await?;
-        for lease in &taken {
-            tracing::info!(service_instance = %lease.service_instance(), epoch = lease.epoch, "lease taken");
+        let (store, trunks) = (self.context.store.clone(), self.context.trunks.names());
+        if self.renewal_due <= Instant::now() {
+            store.beat(&self.context.node, &trunks).await?;
+            let asked = BootInstant::now();
+            let held = store.renew_leases(&trunks, LENGTH).await?;
+            self.renewal_due = Instant::now() + RENEWAL;
+            self.renewed(&held, asked).await?;
         }
-        held.extend(taken);
-        self.tell(&held, asked);
+        let asked = BootInstant::now();
+        for lease in store.acquire_leases(&trunks, LENGTH).await? {
+            tracing::info!(service_instance = %lease.service_instance(), epoch = lease.epoch, "lease taken");
+            self.seat(&lease, asked);
+        }
         Ok(())
     }
 
-    fn tell(&mut self, held: &[HeldLease], asked: BootInstant) {
-        for (id, seat) in &self.seats {
-            if !held.iter().any(|lease| lease.service_instance() == *id) {
-                seat.tenure.send_if_modified(|tenure| tenure.epoch.take().is_some());
-            }
+    /// `held` is all that is ours. What is ours no longer, or is too much, is let go.
+    async fn renewed(&mut self, held: &[HeldLease], asked: BootInstant) -> Result<(), StoreError> {
+        let ids: Vec<ServiceInstanceId> = held.iter().map(HeldLease::service_instance).collect();
+        self.seats.iter().filter(|(id, _)| !ids.contains(id)).for_each(|(_, seat)| seat.vacate());
+        held.iter().for_each(|lease| self.seat(lease, asked));
+        let store = &self.context.store;
+        store.release_leases(&self.context.trunks.names()).await?;
+        let ours: Vec<Held> = held
+            .iter()
+            .map(|lease| Held { service_instance: lease.service_instance(), trunk: lease.trunk() })
+            .collect();
+        for (id, heir) in surplus(&ours, store.peers(LATELY).await?) {
+            self.seats.get(&id).into_iter().for_each(Seat::vacate);
+            store.hand_lease_on(&id, heir, LATELY).await?;
+            tracing::info!(service_instance = %id, %heir, "lease handed on to a daemon that has fewer");
         }
-        for lease in held {
-            let difference = lease.database_time - self.context.clock.now();
-            let agrees = difference.abs() <= CLOCK_TOLERANCE;
-            if !agrees {
-                let seconds = difference.num_seconds();
-                tracing::error!(seconds, "ALARM: this machine's clock and the database's differ; no call is started");
-            }
-            let trusted_until = if agrees { asked + (LENGTH - MARGIN) } else { BootInstant::PAST };
-            let seat = self.seat(lease.service_instance());
-            seat.tenure.send_modify(|tenure| {
-                if tenure.epoch != Some(lease.epoch) {
-                    let pause = if lease.inherited { Duration::from_secs(1) } else { Duration::ZERO };
-                    tenure.not_before = Instant::now() + pause;
-                }
-                tenure.epoch = Some(lease.epoch);
-                tenure.trusted_until = trusted_until;
-            });
-        }
+        Ok(())
     }
 
-    fn seat(&mut self, id: ServiceInstanceId) -> &Seat {
-        self.seats.entry(id.clone()).or_insert_with(|| {
+    /// Lets the owner of a lease know that it has it, and until when.
+    fn seat(&mut self, lease: &HeldLease, asked: BootInstant) {
+        let difference = lease.database_time - self.context.clock.now();
+        let agrees = difference.abs() <= CLOCK_TOLERANCE;
+        if !agrees {
+            let seconds = difference.num_seconds();
+            tracing::error!(seconds, "ALARM: this machine's clock and the database's differ; no call is started");
+        }
+        let trusted_until = if agrees { asked + (LENGTH - MARGIN) } else { BootInstant::PAST };
+        let id = lease.service_instance();
+        let seat = self.seats.entry(id.clone()).or_insert_with(|| {
             let (sender, receiver) = watch::channel(Tenure::none());
             let wake = Arc::new(Notify::new());
             let owner = Owner::new(self.context.clone(), id, (receiver, wake.clone()), self.ends.clone());
             self.owners.spawn(owner.run());
             Seat { tenure: sender, wake }
-        })
-    }
-
-    async fn hand_over(&self) {
-        match self.context.store.release_leases().await {
-            Ok(count) => tracing::info!(count, "leases handed over"),
-            Err(error) => tracing::warn!(%error, "leases were not handed over; they expire by themselves"),
-        }
-    }
-}
-
-/// Which service instances there is news about.
-#[derive(Debug, Clone, Default)]
-struct Bell {
-    rung: Arc<Notify>,
-    news: Arc<Mutex<Vec<ServiceInstanceId>>>,
-}
-
-impl Bell {
-    fn ring(&self, id: ServiceInstanceId) {
-        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-        if !news.contains(&id) {
-            news.push(id);
-        }
-        self.rung.notify_one();
-    }
-
-    fn take(&self) -> Vec<ServiceInstanceId> {
-        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        seat.tenure.send_modify(|tenure| {
+            if tenure.epoch != Some(lease.epoch) {
+                let pause = if lease.inherited { PAUSE } else { Duration::ZERO };
+                tenure.not_before = Instant::now() + pause;
+                tenure.epoch = Some(lease.epoch);
+            }
+            tenure.trusted_until = trusted_until;
+        });
     }
 }
 
-/// Rings for each message of the store. A lost message costs a second: every owner also looks by itself.
-async fn listen(context: Arc<Context>, bell: Bell) {
-    let mut delays = Delays::up_to(Duration::from_secs(5));
-    loop {
-        let began = Instant::now();
-        if let Err(error) = context.store.listen(|id| bell.ring(id)).await {
-            tracing::debug!(%error, "not listening to the store");
-        }
-        if began.elapsed() > Duration::from_secs(60) {
-            delays.reset();
-        }
-        tokio::time::sleep(delays.next_delay()).await;
+/// Gives every lease away, also those that came meanwhile. Our calls may go on: whoever has the leases now must see that
+/// we live, and hand us none.
+async fn hand_over(context: &Context) -> Result<(), StoreError> {
+    context.store.beat(&context.node, &[]).await?;
+    let count = context.store.release_leases(&[]).await?;
+    if count > 0 {
+        tracing::info!(count, "leases handed over");
     }
+    Ok(())
 }

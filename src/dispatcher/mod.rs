@@ -5,6 +5,7 @@
 //! *recorder*. The dispatcher never talks to the bus; it meets the other stages in the store.
 
 mod attempt;
+mod bell;
 mod completion;
 mod lease;
 mod owner;

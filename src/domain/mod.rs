@@ -4,6 +4,7 @@
 //! can be tested by calling it. Everything else in the crate may import this folder; it imports none of them.
 
 pub mod agent;
+pub mod balance;
 pub mod call;
 pub mod callee;
 pub mod calling_window;

@@ -12,6 +12,9 @@ const ROUND: Duration = Duration::from_secs(60);
 /// Daemons that were silent for so long are not even worth a look at three in the morning.
 const FORGET_DAEMONS: Duration = Duration::from_secs(24 * 3_600);
 
+/// When nobody has dialled for a service instance for so long, nobody will by itself.
+const DESERTED: Duration = Duration::from_secs(60);
+
 /// Does its rounds until the drain.
 pub async fn run(store: Store, keep_days: u32, drain: CancellationToken) {
     while !drain.is_cancelled() {
@@ -24,6 +27,11 @@ pub async fn run(store: Store, keep_days: u32, drain: CancellationToken) {
 
 async fn round(store: &Store, keep_days: u32) -> Result<(), StoreError> {
     store.ensure_partitions().await?;
+    let deserted = store.deserted(DESERTED).await?;
+    if !deserted.is_empty() {
+        let service_instances: Vec<&str> = deserted.iter().map(|id| id.0.as_str()).collect();
+        tracing::error!(?service_instances, "ALARM: nobody dials for these: no live daemon has their trunk");
+    }
     let mut commands = 0;
     loop {
         let forgotten = store.forget_commands(keep_days).await?;

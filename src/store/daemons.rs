@@ -1,25 +1,73 @@
-//! Which runs of the daemon are alive.
+//! Which runs of the daemon are alive, and what each of them could dial for.
 
 use std::time::Duration;
 
-use diesel::sql_types::{Double, Text, Uuid as SqlUuid};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Double, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
+use uuid::Uuid;
 
 use super::{Store, StoreError};
+use crate::domain::balance::Peer;
+use crate::domain::ids::{Holder, TrunkName};
 
 /// A daemon that was silent for so long is dead: a lease's length. It beats before it renews, so whoever can take an
 /// expired lease finds its last holder dead.
 pub const SILENCE: Duration = Duration::from_secs(12);
 
+#[derive(QueryableByName)]
+struct PeerRow {
+    #[diesel(sql_type = SqlUuid)]
+    holder: Uuid,
+    #[diesel(sql_type = Array<Text>)]
+    trunks: Vec<String>,
+    #[diesel(sql_type = BigInt)]
+    leases: i64,
+}
+
+impl From<PeerRow> for Peer {
+    fn from(row: PeerRow) -> Self {
+        Self {
+            holder: Holder(row.holder),
+            trunks: row.trunks.into_iter().map(TrunkName).collect(),
+            leases: usize::try_from(row.leases).unwrap_or(0),
+        }
+    }
+}
+
 impl Store {
-    /// Says that this daemon lives.
-    pub async fn beat(&self, node: &str) -> Result<(), StoreError> {
+    /// Says that this daemon lives, and for which trunks it can be given leases: none while it drains.
+    pub async fn beat(&self, node: &str, trunks: &[TrunkName]) -> Result<(), StoreError> {
         let query = diesel::sql_query(
-            "INSERT INTO daemons (holder, node, heartbeat_at) VALUES ($1, $2, clock_timestamp())
-             ON CONFLICT (holder) DO UPDATE SET heartbeat_at = clock_timestamp()",
+            "INSERT INTO daemons (holder, node, trunks, heartbeat_at) VALUES ($1, $2, $3, clock_timestamp())
+             ON CONFLICT (holder) DO UPDATE SET trunks = excluded.trunks, heartbeat_at = clock_timestamp()",
         );
-        query.bind::<SqlUuid, _>(self.holder.0).bind::<Text, _>(node).execute(&mut self.connection().await?).await?;
+        let trunks: Vec<&str> = trunks.iter().map(|trunk| trunk.0.as_str()).collect();
+        query
+            .bind::<SqlUuid, _>(self.holder.0)
+            .bind::<Text, _>(node)
+            .bind::<Array<Text>, _>(trunks)
+            .execute(&mut self.connection().await?)
+            .await?;
         Ok(())
+    }
+
+    /// The other daemons that can be given leases and gave a sign of life within `lately`.
+    pub async fn peers(&self, lately: Duration) -> Result<Vec<Peer>, StoreError> {
+        let query = diesel::sql_query(
+            "SELECT d.holder, d.trunks,
+                    (SELECT count(*) FROM leases l
+                     WHERE l.holder = d.holder AND l.expires_at > clock_timestamp()) AS leases
+             FROM daemons d
+             WHERE d.holder <> $1 AND d.trunks <> '{}'
+               AND d.heartbeat_at > clock_timestamp() - $2 * interval '1 second'",
+        );
+        let rows: Vec<PeerRow> = query
+            .bind::<SqlUuid, _>(self.holder.0)
+            .bind::<Double, _>(lately.as_secs_f64())
+            .load(&mut self.connection().await?)
+            .await?;
+        Ok(rows.into_iter().map(Peer::from).collect())
     }
 
     /// Says that this daemon is gone, so that nobody waits for its silence.

@@ -13,26 +13,51 @@ use secrecy::ExposeSecret;
 use super::{Store, StoreError, Transaction};
 use crate::domain::ids::ServiceInstanceId;
 
-const CHANNEL: &str = "calltaskd_work";
+/// There is something to do for a service instance.
+const WORK: &str = "calltaskd_work";
+/// A lease is free, or has another holder.
+pub(super) const LEASES: &str = "calltaskd_leases";
+
+/// What is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// The owner of this service instance finds something new.
+    Work(ServiceInstanceId),
+    /// There may be a lease to take, or one was handed on to this daemon.
+    Leases,
+}
 
 impl Transaction {
     /// Tells the owner of a service instance, after the commit, that there is something new for it.
     pub async fn wake(&mut self, id: &ServiceInstanceId) -> Result<(), StoreError> {
+        self.notify(WORK, id).await
+    }
+
+    /// Tells every daemon, after the commit, that there may be a lease to take.
+    pub(super) async fn offer_lease(&mut self, id: &ServiceInstanceId) -> Result<(), StoreError> {
+        self.notify(LEASES, id).await
+    }
+
+    async fn notify(&mut self, channel: &str, id: &ServiceInstanceId) -> Result<(), StoreError> {
         let query = diesel::sql_query("SELECT pg_notify($1, $2)");
-        query.bind::<Text, _>(CHANNEL).bind::<Text, _>(&id.0).execute(&mut self.connection).await?;
+        query.bind::<Text, _>(channel).bind::<Text, _>(&id.0).execute(&mut self.connection).await?;
         Ok(())
     }
 }
 
 impl Store {
-    /// Calls `wake` for each message until the connection is lost.
-    pub async fn listen(&self, mut wake: impl FnMut(ServiceInstanceId)) -> Result<(), StoreError> {
+    /// Calls `tell` for each message until the connection is lost.
+    pub async fn listen(&self, mut tell: impl FnMut(News)) -> Result<(), StoreError> {
         let unreachable = |error: diesel::ConnectionError| StoreError::Unreachable(error.to_string());
         let mut connection = AsyncPgConnection::establish(self.url.expose_secret()).await.map_err(unreachable)?;
-        connection.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+        connection.batch_execute(&format!("LISTEN {WORK}; LISTEN {LEASES}")).await?;
         let mut messages = pin!(connection.notifications_stream());
         while let Some(message) = messages.next().await {
-            wake(ServiceInstanceId(message?.payload));
+            let message = message?;
+            tell(match message.channel.as_str() {
+                WORK => News::Work(ServiceInstanceId(message.payload)),
+                _ => News::Leases,
+            });
         }
         Err(StoreError::Unreachable("the listening connection was closed".to_owned()))
     }

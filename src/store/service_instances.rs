@@ -100,7 +100,7 @@ impl Transaction {
             .await?;
         let query = diesel::sql_query("INSERT INTO leases (service_instance_id) VALUES ($1) ON CONFLICT DO NOTHING");
         query.bind::<Text, _>(&instance.id.0).execute(&mut self.connection).await?;
-        Ok(())
+        self.offer_lease(&instance.id).await
     }
 
     /// The service instance, if it was ever put.
