@@ -317,13 +317,15 @@ make_cluster() {
 
 # The socket's folder is relative to the data directory: the path of a socket
 # may have 107 bytes, and that of a checkout has no such limit.
-# fsync and synchronous_commit stay on: the tests pull the plug.
+# fsync and synchronous_commit stay on: the tests pull the plug. The commits'
+# timestamps are a witness of what was committed before what.
 write_postgres_settings() {
     as_postgres tee "$pg_data/calltaskd.conf" >/dev/null <<-SETTINGS
 		listen_addresses = '127.0.0.1'
 		port = ${port[postgres]}
 		unix_socket_directories = '../socket'
 		max_connections = 300
+		track_commit_timestamp = on
 		timezone = 'UTC'
 		log_timezone = 'UTC'
 	SETTINGS

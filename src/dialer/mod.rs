@@ -67,6 +67,10 @@ pub trait Dialer: Debug + Send + Sync {
     /// What became of a call that nobody waits for. Never places anything.
     fn fate(&self, call: CallId) -> Fate;
 
+    /// How long after its placing a call can be up that nobody can say anything about, given the limits of its order: as
+    /// long as its slot is held.
+    fn longest(&self, ring_timeout: Duration, max_talk: Duration) -> Duration;
+
     /// Ends every call: ringing ones are cancelled, answered ones hung up.
     fn hang_up_all(&self);
 }

@@ -65,7 +65,8 @@ pub struct Pool {
     max_cps: u32,
     reserved: u32,
     placings: VecDeque<Instant>,
-    /// Calls that ended within a second of their placing, by the moment their slots come free.
+    /// Slots that come free by themselves, by the moment: of calls that ended within a second of their placing, and of
+    /// calls of which nobody knows.
     lingering: BTreeMap<(Instant, u64), (TaskNo, PhoneNumber)>,
     lingered: u64,
 }
@@ -146,13 +147,16 @@ impl Pool {
     /// Takes back a slot whose call ended; it comes free a second after the placing at the earliest.
     pub fn ended(&mut self, slot: Slot, now: Instant) {
         match slot.stage {
-            Stage::Placed(at) if at + PLACING_SECOND > now => {
-                self.lingered += 1;
-                self.lingering.insert((at + PLACING_SECOND, self.lingered), (slot.task, slot.number));
-            }
+            Stage::Placed(at) if at + PLACING_SECOND > now => self.linger(slot, at + PLACING_SECOND),
             Stage::Placed(_) | Stage::Foreign => self.uncount(slot.task, &slot.number),
             Stage::Reserved => self.give_back(slot),
         }
+    }
+
+    /// Keeps a slot held until a moment, and then frees it: nobody will tell when its call ends.
+    pub fn linger(&mut self, slot: Slot, until: Instant) {
+        self.lingered += 1;
+        self.lingering.insert((until, self.lingered), (slot.task, slot.number));
     }
 
     /// The next moment at which something comes free by itself.
@@ -249,6 +253,16 @@ mod tests {
         assert!(pool.take(start, TaskNo(1)).is_none());
         pool.give_back(slot);
         assert!(pool.take(start, TaskNo(1)).is_some());
+    }
+
+    #[test]
+    fn a_slot_of_an_unknown_call_is_held_until_its_moment() {
+        let mut pool = pool(1, 10, &[None]);
+        let start = Instant::now();
+        let slot = pool.hold(TaskNo(1), number(0));
+        pool.linger(slot, start + Duration::from_secs(7));
+        assert!(pool.take(start + Duration::from_millis(6_999), TaskNo(1)).is_none());
+        assert!(pool.take(start + Duration::from_secs(7), TaskNo(1)).is_some());
     }
 
     proptest! {

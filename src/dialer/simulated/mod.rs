@@ -119,6 +119,10 @@ impl Dialer for SimulatedDialer {
         if lock(&self.channels).up.contains(&call) { Fate::InTheAir } else { Fate::Unknown }
     }
 
+    fn longest(&self, ring_timeout: Duration, max_talk: Duration) -> Duration {
+        ring_timeout.min(*self.settings.ring.end()) + max_talk.min(*self.settings.talk.end())
+    }
+
     fn hang_up_all(&self) {
         self.line.hang_up.cancel();
     }
@@ -140,35 +144,40 @@ impl Line {
         drop(sender.send(end));
     }
 
-    /// Rings, talks, ends: by the script, by a limit of the order, or because everything is hung up.
+    /// Rings, talks, ends: by the script, by a limit of the order, or because everything is hung up. What goes by the
+    /// script happens at the script's time, however late this process comes to write it down: a carrier does not wait
+    /// for a daemon that is suspended.
     async fn live(&self, Call { order, script, started_at }: &Call) -> CallEnd {
-        let ringing_at = script.rings.then(|| self.clock.now());
         let rang_out = script.ring > order.ring_timeout;
-        let hung_up = self.wait(script.ring.min(order.ring_timeout)).await;
-        let result = match (hung_up, rang_out) {
-            (true, _) => CallResult::Cancel,
-            (false, true) => CallResult::NoAnswer,
-            (false, false) => script.result,
+        let ring_end = *started_at + script.ring.min(order.ring_timeout);
+        let cut_at = self.wait_until(ring_end).await;
+        let result = match (cut_at, rang_out) {
+            (Some(_), _) => CallResult::Cancel,
+            (None, true) => CallResult::NoAnswer,
+            (None, false) => script.result,
         };
-        let mut end = ended(result, *started_at, self.clock.now());
-        end.ringing_at = ringing_at;
+        let mut end = ended(result, *started_at, cut_at.unwrap_or(ring_end));
+        end.ringing_at = script.rings.then_some(*started_at);
         if is_answered(result) {
-            let answered_at = self.clock.now();
-            let hung_up = self.wait(script.talk.min(order.max_talk)).await;
-            let by_us = hung_up || script.talk > order.max_talk || result == CallResult::AgentFailed;
-            end.answered_at = Some(answered_at);
+            let talk_end = ring_end + script.talk.min(order.max_talk);
+            let cut_at = self.wait_until(talk_end).await;
+            let by_us = cut_at.is_some() || script.talk > order.max_talk || result == CallResult::AgentFailed;
+            end.answered_at = Some(ring_end);
             end.hangup_by = Some(if by_us { HangupBy::System } else { script.hangup_by });
-            end.ended_at = self.clock.now();
+            end.ended_at = cut_at.unwrap_or(talk_end);
         }
         end
     }
 
-    /// Waits; `true` when everything is hung up meanwhile.
-    async fn wait(&self, duration: Duration) -> bool {
-        if duration.is_zero() {
-            return self.hang_up.is_cancelled();
-        }
-        tokio::time::timeout(duration, self.hang_up.cancelled()).await.is_ok()
+    /// Waits; gives the moment before `until` at which everything was hung up, if that comes first.
+    async fn wait_until(&self, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let left = (until - self.clock.now()).to_std().unwrap_or_default();
+        let hung_up = match left.is_zero() {
+            true => self.hang_up.is_cancelled(),
+            false => tokio::time::timeout(left, self.hang_up.cancelled()).await.is_ok(),
+        };
+        let now = self.clock.now();
+        (hung_up && now < until).then_some(now)
     }
 
     /// A call too many: the carrier says 503, and the failure is not the callee's.

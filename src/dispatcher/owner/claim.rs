@@ -13,7 +13,7 @@ use crate::store::attempts::{ClaimedAttempt, NewAttempt};
 /// Claims for one statement.
 const BATCH: usize = 500;
 /// A licence that is older is not used.
-const LICENCE_LIFE: Duration = Duration::from_secs(2);
+pub(super) const LICENCE_LIFE: Duration = Duration::from_secs(2);
 /// Slots that come free within this time are claimed together.
 const GATHERING: Duration = Duration::from_millis(5);
 /// Ends that may wait to be recorded before the claiming stops.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::Owner;
+use super::claim::LICENCE_LIFE;
 use crate::dialer::Fate;
 use crate::dispatcher::attempt::Attempt;
 use crate::dispatcher::recorder::Ending;
@@ -140,19 +141,33 @@ impl Owner {
             }
             return None;
         }
-        if let Some(slot) = self.foreign.remove(&key) {
-            self.pool.ended(slot, Instant::now());
-        }
-        let started_at = open.claimed_at;
-        let attempt = Attempt::from(open);
-        let fate = self.dialer.as_ref().map(|dialer| dialer.fate(attempt.view().call_id()));
-        if fate != Some(Fate::InTheAir) {
-            tracing::warn!(call = %attempt.view().call_id(), "its daemon died: the outcome is unknown");
-            self.note_open(key, attempt.attempt);
-            let what = attempt.ended(&self.context, CallEnd::unknown(started_at, self.context.clock.now()));
-            drop(self.recorder.send(Ending { what, owner: self.reports.0.clone() }));
-        }
+        self.resolve(open);
         None
+    }
+
+    /// Settles an attempt whose daemon is gone. "Gone" means silent: it may only be suspended, and its calls up. So its
+    /// slot is held as long as the call can last, also where the outcome is told at once.
+    fn resolve(&mut self, open: OpenAttempt) {
+        let key = open.callee.key;
+        let held = self.foreign.remove(&key);
+        let slot = held.unwrap_or_else(|| self.pool.hold(key.task, open.caller_number.clone()));
+        let (age, started_at) = (open.age, open.claimed_at);
+        let limits = (open.ring_timeout, open.max_talk);
+        let attempt = Attempt::from(open);
+        let call = attempt.view().call_id();
+        let longest = match &self.dialer {
+            Some(dialer) if dialer.fate(call) == Fate::InTheAir => {
+                self.foreign.insert(key, slot);
+                return;
+            }
+            Some(dialer) => dialer.longest(limits.0, limits.1),
+            None => limits.0 + limits.1,
+        };
+        self.pool.linger(slot, Instant::now() + (LICENCE_LIFE + longest).saturating_sub(age));
+        tracing::warn!(%call, "its daemon died: the outcome is unknown");
+        self.note_open(key, attempt.attempt);
+        let what = attempt.ended(&self.context, CallEnd::unknown(started_at, self.context.clock.now()));
+        drop(self.recorder.send(Ending { what, owner: self.reports.0.clone() }));
     }
 
     async fn recount(&mut self, task: TaskNo) -> Result<(), StoreError> {

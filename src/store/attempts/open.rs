@@ -1,8 +1,10 @@
 //! Reading what is open and what waits: after a takeover, and for redials.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Integer, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Double, Integer, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -23,6 +25,11 @@ pub struct OpenAttempt {
     pub task_name: String,
     pub caller_number: PhoneNumber,
     pub claimed_at: DateTime<Utc>,
+    /// Since the claim, by the database's clock.
+    pub age: Duration,
+    /// The limits of the task's calls.
+    pub ring_timeout: Duration,
+    pub max_talk: Duration,
     pub holder: Holder,
     /// Its holder gave a sign of life lately.
     pub holder_alive: bool,
@@ -59,6 +66,12 @@ struct OpenRow {
     task_name: String,
     #[diesel(sql_type = Text)]
     caller_number: String,
+    #[diesel(sql_type = Double)]
+    age_seconds: f64,
+    #[diesel(sql_type = Integer)]
+    ring_timeout_seconds: i32,
+    #[diesel(sql_type = Integer)]
+    max_talk_seconds: i32,
     #[diesel(sql_type = SqlUuid)]
     holder: Uuid,
     #[diesel(sql_type = Bool)]
@@ -69,12 +82,18 @@ fn unsigned(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
 
+fn seconds(number: i32) -> Duration {
+    Duration::from_secs(unsigned(number).into())
+}
+
 impl Store {
     /// Every open attempt of a service instance, whoever holds it.
     pub async fn open_attempts(&self, id: &ServiceInstanceId) -> Result<Vec<OpenAttempt>, StoreError> {
         let query = diesel::sql_query(
             "SELECT c.task_no, c.seq, c.called_number, c.out_id, c.batch_id, c.variables, o.attempt, o.uncounted,
                     o.claimed_at AS at, t.task_id, t.name AS task_name, o.caller_number, o.holder,
+                    extract(epoch FROM clock_timestamp() - o.claimed_at)::double precision AS age_seconds,
+                    t.ring_timeout_seconds, t.max_talk_seconds,
                     -- After the database was away nobody's silence means anything yet.
                     pg_postmaster_start_time() > clock_timestamp() - $2 * interval '1 second'
                     OR EXISTS (SELECT 1 FROM daemons d WHERE d.holder = o.holder
@@ -84,7 +103,7 @@ impl Store {
         );
         let rows: Vec<OpenRow> = query
             .bind::<Text, _>(&id.0)
-            .bind::<diesel::sql_types::Double, _>(SILENCE.as_secs_f64())
+            .bind::<Double, _>(SILENCE.as_secs_f64())
             .load(&mut self.connection().await?)
             .await?;
         let open = |row: OpenRow| {
@@ -92,6 +111,9 @@ impl Store {
                 attempt: unsigned(row.claimed.attempt),
                 uncounted: unsigned(row.claimed.uncounted),
                 claimed_at: row.claimed.at,
+                age: Duration::try_from_secs_f64(row.age_seconds).unwrap_or_default(),
+                ring_timeout: seconds(row.ring_timeout_seconds),
+                max_talk: seconds(row.max_talk_seconds),
                 callee: row.claimed.callee.try_into()?,
                 task_id: TaskId(row.task_id),
                 task_name: row.task_name,
