@@ -171,7 +171,7 @@ impl LeaseKeeper {
             .iter()
             .map(|lease| Held { service_instance: lease.service_instance(), trunk: lease.trunk() })
             .collect();
-        for (id, heir) in surplus(&ours, store.peers(LATELY).await?) {
+        for (id, heir) in surplus(&ours, store.siblings(LATELY).await?) {
             self.seats.get(&id).into_iter().for_each(Seat::vacate);
             store.hand_lease_on(&id, heir, LATELY).await?;
             tracing::info!(service_instance = %id, %heir, "lease handed on to a daemon that has fewer");

@@ -15,7 +15,7 @@ pub struct Held {
 
 /// Another daemon that lives and does not drain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
+pub struct Sibling {
     pub holder: Holder,
     pub trunks: Vec<TrunkName>,
     /// How many leases it holds.
@@ -24,19 +24,19 @@ pub struct Peer {
 
 /// What to hand on, and to whom: never to a daemon without the trunk, never below an even share, and only where the
 /// difference shrinks by it, so that nothing goes back and forth.
-pub fn surplus(held: &[Held], mut peers: Vec<Peer>) -> Vec<(ServiceInstanceId, Holder)> {
-    let all = held.len() + peers.iter().map(|peer| peer.leases).sum::<usize>();
-    let even = all / (peers.len() + 1);
+pub fn surplus(held: &[Held], mut siblings: Vec<Sibling>) -> Vec<(ServiceInstanceId, Holder)> {
+    let all = held.len() + siblings.iter().map(|sibling| sibling.leases).sum::<usize>();
+    let even = all / (siblings.len() + 1);
     let mut left = held.len();
     let mut handed = Vec::new();
     for Held { service_instance, trunk } in held {
-        let able = peers.iter_mut().filter(|peer| peer.trunks.contains(trunk) && peer.leases + 2 <= left);
+        let able = siblings.iter_mut().filter(|sibling| sibling.trunks.contains(trunk) && sibling.leases + 2 <= left);
         if left > even
-            && let Some(peer) = able.min_by_key(|peer| (peer.leases, peer.holder))
+            && let Some(sibling) = able.min_by_key(|sibling| (sibling.leases, sibling.holder))
         {
-            peer.leases += 1;
+            sibling.leases += 1;
             left -= 1;
-            handed.push((service_instance.clone(), peer.holder));
+            handed.push((service_instance.clone(), sibling.holder));
         }
     }
     handed
@@ -57,32 +57,32 @@ mod tests {
         trunks.iter().enumerate().map(one).collect()
     }
 
-    fn peer(number: u128, trunks: &[&str], leases: usize) -> Peer {
+    fn sibling(number: u128, trunks: &[&str], leases: usize) -> Sibling {
         let trunks = trunks.iter().map(|trunk| TrunkName::new(trunk)).collect();
-        Peer { holder: Holder(Uuid::from_u128(number)), trunks, leases }
+        Sibling { holder: Holder(Uuid::from_u128(number)), trunks, leases }
     }
 
-    fn takers(held: &[Held], peers: Vec<Peer>) -> Vec<u128> {
-        surplus(held, peers).into_iter().map(|(_, holder)| holder.0.as_u128()).collect()
+    fn takers(held: &[Held], siblings: Vec<Sibling>) -> Vec<u128> {
+        surplus(held, siblings).into_iter().map(|(_, holder)| holder.0.as_u128()).collect()
     }
 
     #[test]
     fn a_newcomer_gets_its_share_and_alone_nobody_gives() {
         assert!(takers(&held(&["a"; 3]), vec![]).is_empty());
-        assert_eq!(takers(&held(&["a"; 3]), vec![peer(1, &["a"], 0)]), [1]);
-        assert_eq!(takers(&held(&["a"; 3]), vec![peer(1, &["a"], 0), peer(2, &["a"], 0)]), [1, 2]);
+        assert_eq!(takers(&held(&["a"; 3]), vec![sibling(1, &["a"], 0)]), [1]);
+        assert_eq!(takers(&held(&["a"; 3]), vec![sibling(1, &["a"], 0), sibling(2, &["a"], 0)]), [1, 2]);
     }
 
     #[test]
     fn a_difference_of_one_stays() {
-        assert!(takers(&held(&["a"; 2]), vec![peer(1, &["a"], 1)]).is_empty());
-        assert!(takers(&held(&["a"; 1]), vec![peer(1, &["a"], 0)]).is_empty());
+        assert!(takers(&held(&["a"; 2]), vec![sibling(1, &["a"], 1)]).is_empty());
+        assert!(takers(&held(&["a"; 1]), vec![sibling(1, &["a"], 0)]).is_empty());
     }
 
     #[test]
     fn only_a_daemon_with_the_trunk_is_given_to() {
-        assert_eq!(takers(&held(&["a", "b", "a", "b"]), vec![peer(1, &["b"], 0)]), [1, 1]);
-        assert!(takers(&held(&["a"; 4]), vec![peer(1, &["b"], 0)]).is_empty());
+        assert_eq!(takers(&held(&["a", "b", "a", "b"]), vec![sibling(1, &["b"], 0)]), [1, 1]);
+        assert!(takers(&held(&["a"; 4]), vec![sibling(1, &["b"], 0)]).is_empty());
     }
 
     proptest! {
@@ -98,8 +98,8 @@ mod tests {
                 for me in 0..counts.len() {
                     let known = if together { &seen } else { &counts };
                     let others = (0..known.len()).filter(|other| *other != me);
-                    let peers = others.map(|other| peer(other as u128, &["a"], known[other])).collect();
-                    for (_, taker) in surplus(&held(&vec!["a"; known[me]]), peers) {
+                    let siblings = others.map(|other| sibling(other as u128, &["a"], known[other])).collect();
+                    for (_, taker) in surplus(&held(&vec!["a"; known[me]]), siblings) {
                         counts[me] -= 1;
                         counts[usize::try_from(taker.0.as_u128()).unwrap()] += 1;
                     }

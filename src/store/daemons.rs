@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::domain::balance::Peer;
+use crate::domain::balance::Sibling;
 use crate::domain::ids::{Holder, TrunkName};
 
 /// A daemon that was silent for so long is dead: a lease's length. It beats before it renews, so whoever can take an
@@ -16,7 +16,7 @@ use crate::domain::ids::{Holder, TrunkName};
 pub const SILENCE: Duration = Duration::from_secs(12);
 
 #[derive(QueryableByName)]
-struct PeerRow {
+struct SiblingRow {
     #[diesel(sql_type = SqlUuid)]
     holder: Uuid,
     #[diesel(sql_type = Array<Text>)]
@@ -25,8 +25,8 @@ struct PeerRow {
     leases: i64,
 }
 
-impl From<PeerRow> for Peer {
-    fn from(row: PeerRow) -> Self {
+impl From<SiblingRow> for Sibling {
+    fn from(row: SiblingRow) -> Self {
         Self {
             holder: Holder(row.holder),
             trunks: row.trunks.into_iter().map(TrunkName).collect(),
@@ -53,7 +53,7 @@ impl Store {
     }
 
     /// The other daemons that can be given leases and gave a sign of life within `lately`.
-    pub async fn peers(&self, lately: Duration) -> Result<Vec<Peer>, StoreError> {
+    pub async fn siblings(&self, lately: Duration) -> Result<Vec<Sibling>, StoreError> {
         let query = diesel::sql_query(
             "SELECT d.holder, d.trunks,
                     (SELECT count(*) FROM leases l
@@ -62,12 +62,12 @@ impl Store {
              WHERE d.holder <> $1 AND d.trunks <> '{}'
                AND d.heartbeat_at > clock_timestamp() - $2 * interval '1 second'",
         );
-        let rows: Vec<PeerRow> = query
+        let rows: Vec<SiblingRow> = query
             .bind::<SqlUuid, _>(self.holder.0)
             .bind::<Double, _>(lately.as_secs_f64())
             .load(&mut self.connection().await?)
             .await?;
-        Ok(rows.into_iter().map(Peer::from).collect())
+        Ok(rows.into_iter().map(Sibling::from).collect())
     }
 
     /// Says that this daemon is gone, so that nobody waits for its silence.

@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use super::patience::{SOON, until};
 
@@ -42,9 +43,29 @@ impl Daemon {
 
     /// Whether a whole line of the log has this message.
     pub fn has_logged(&self, message: &str) -> bool {
+        self.logged(message).is_some()
+    }
+
+    /// The first whole line of the log that has this message.
+    pub fn logged(&self, message: &str) -> Option<Value> {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let message_of = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?.get("message").cloned();
-        log.lines().filter_map(message_of).any(|logged| logged == message)
+        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.find(|line| line["message"] == message)
+    }
+
+    /// Suspends it, as a paused virtual machine is: it neither runs nor knows of it.
+    pub fn suspend(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    }
+
+    /// Lets it go on after [`suspend`](Self::suspend).
+    pub fn resume(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
+    }
+
+    /// Its exit, if it has ended.
+    pub fn try_exit(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Asks it to stop, as systemd does.

@@ -66,6 +66,21 @@ impl Record {
         record
     }
 
+    /// Both as one carrier would have written them. Whoever is killed leaves calls without an end.
+    pub fn and(mut self, other: Self) -> Self {
+        self.calls.extend(other.calls);
+        self.faults.extend(other.faults);
+        self
+    }
+
+    /// The calls that have no end got one at this moment: their process was killed.
+    pub fn cut_at(mut self, at: i64) -> Self {
+        for call in self.calls.iter_mut().filter(|call| call.end.is_none()) {
+            call.end = Some(("CUT".to_owned(), at));
+        }
+        self
+    }
+
     /// How many calls are up.
     pub fn in_the_air(&self) -> usize {
         self.calls.iter().filter(|call| call.end.is_none()).count()

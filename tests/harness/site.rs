@@ -25,6 +25,19 @@ pub struct Site {
     servers: Servers,
 }
 
+/// A further daemon of the same installation.
+pub struct Beside {
+    pub daemon: Daemon,
+    record: PathBuf,
+}
+
+impl Beside {
+    /// What its carrier wrote down so far.
+    pub fn record(&self) -> Record {
+        Record::read(&self.record)
+    }
+}
+
 impl Site {
     /// Starts a daemon whose events all reach the ledger. Its files stay in a folder of this name.
     pub async fn start(name: &str, plan: &Plan) -> Self {
@@ -51,6 +64,23 @@ impl Site {
         self.daemons += 1;
         let settings = plan.toml(self.place(), &record_path(&self.folder));
         self.daemon = start_daemon(&self.folder, self.daemons, settings).await;
+    }
+
+    /// Starts another daemon beside the first, with a record of its own: both go by one node name, which must do no harm.
+    pub async fn start_beside(&mut self, plan: &Plan) -> Beside {
+        self.daemons += 1;
+        let record = self.folder.join(format!("record-{}.jsonl", self.daemons));
+        let daemon = start_daemon(&self.folder, self.daemons, plan.toml(self.place(), &record)).await;
+        Beside { daemon, record }
+    }
+
+    /// Starts a daemon that has the database and no broker; it is never ready.
+    pub fn launch_deaf(&mut self, plan: &Plan) -> Beside {
+        self.daemons += 1;
+        let record = self.folder.join(format!("record-{}.jsonl", self.daemons));
+        let nowhere = Place { amqp_url: "amqp://guest:guest@127.0.0.1:1/%2f".to_owned(), ..self.place().clone() };
+        let (settings, log) = files(&self.folder, self.daemons, plan.toml(&nowhere, &record));
+        Beside { daemon: Daemon::launch(&settings, log), record }
     }
 
     /// A new session at the upstream end, after the broker was away.
@@ -123,7 +153,13 @@ fn record_path(folder: &Path) -> PathBuf {
 }
 
 async fn start_daemon(folder: &Path, number: u32, settings: String) -> Daemon {
+    let (settings, log) = files(folder, number, settings);
+    Daemon::start(&settings, log).await
+}
+
+/// Writes the settings of a daemon; gives their path and that of its log.
+fn files(folder: &Path, number: u32, settings: String) -> (PathBuf, PathBuf) {
     let path = folder.join(format!("calltaskd-{number}.toml"));
     fs::write(&path, settings).unwrap();
-    Daemon::start(&path, folder.join(format!("calltaskd-{number}.log"))).await
+    (path, folder.join(format!("calltaskd-{number}.log")))
 }
