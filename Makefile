@@ -36,6 +36,12 @@ test: ## All tests, on private servers or on those of DATABASE_URL and AMQP_URL
 bench: ## Measure the throughput, as a ratio to what the broker confirms at all
 	@scripts/with-servers.sh $(CARGO) bench --locked --bench throughput
 
+.PHONY: chaos
+chaos: ## Faults drawn from SEED=… for MINUTES=…, and the checker's verdict; CALLEES=… callees
+	@CALLTASKD_CHAOS_MINUTES='$(or $(MINUTES),5)' CALLTASKD_CHAOS_SEED='$(or $(SEED),$(shell date +%s))' \
+		CALLTASKD_CHAOS_CALLEES='$(CALLEES)' scripts/with-servers.sh \
+		$(CARGO) test --locked --test chaos -- --nocapture --exact no_promise_is_broken_whatever_falls
+
 .PHONY: accept
 accept: test bench ## The tests, the bench, and the dependencies' licences, bans and sources
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked

@@ -1,0 +1,19 @@
+//! What each invariant is called in the report. The names are stable: reports of different runs are compared by them.
+
+/// How often one attempt was handed to the carrier.
+pub const SET_UPS: &str = "call set-ups of one attempt, at most";
+/// The committed row is the licence to dial.
+pub const LICENCES: &str = "calls placed without a licence committed before";
+pub const SLOTS: &str = "slots above a limit, at any instant";
+pub const CALLS_PER_SECOND: &str = "calls per second above a limit, in any second";
+pub const FINAL_EVENTS: &str = "callees without exactly one final event";
+pub const RESULTS: &str = "results that differ from the carrier's record";
+pub const ATTEMPTS: &str = "attempts without exactly one call.ended";
+pub const UNKNOWN_OUTCOMES: &str = "unknown outcomes of attempts that were not open at a kill or stop";
+pub const BUDGETS: &str = "callees with more counted attempts than allowed";
+pub const LOST: &str = "events written and never consumed";
+pub const MADE_UP: &str = "events consumed and never written, or in two versions";
+pub const NOT_APPLIED: &str = "commands confirmed and not applied";
+pub const APPLIED_TWICE: &str = "commands applied twice";
+pub const LEFT_OVER: &str = "rows left over at the end";
+pub const AFTER_THE_LAST_WORD: &str = "calls placed after a callee's final event";

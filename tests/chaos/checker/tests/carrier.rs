@@ -1,0 +1,123 @@
+//! Set-ups, licences, and results by the record.
+
+use serde_json::json;
+
+use super::super::names::{ATTEMPTS, LICENCES, LOST, RESULTS, SET_UPS, SLOTS};
+use super::super::samples::{KILLED, STOPPED, SUCCESSOR, WIDE, at, call, task};
+use super::{broken, figures};
+
+#[test]
+fn a_call_set_up_twice_is_found() {
+    let found = figures(|ledgers| {
+        // A second daemon placed it again, long after, and it ended in the same way.
+        for line in [json!({"event": "PLACED", "at": at(70_000)}), json!({"event": "ENDED", "at": at(71_000)})] {
+            let first = ledgers.record(KILLED).iter();
+            let first = first.filter(|first| first["callId"] == json!(call(1, 1, 2)));
+            let mut again = first.clone().find(|first| first["event"] == line["event"]).unwrap().clone();
+            again["at"] = line["at"].clone();
+            ledgers.record(SUCCESSOR).push(again);
+        }
+    });
+    assert_eq!(found, [(SET_UPS, 2)]);
+}
+
+#[test]
+fn a_call_set_up_twice_by_one_daemon_is_found() {
+    let found = broken(|ledgers| {
+        let mut again = ledgers.record(STOPPED)[0].clone();
+        again["at"] = json!(at(60_000));
+        ledgers.record(STOPPED).insert(1, again);
+    });
+    // The first of the two never ended.
+    assert_eq!(found, [SET_UPS, SLOTS, RESULTS]);
+}
+
+#[test]
+fn a_call_that_nobody_claimed_is_found() {
+    let found = figures(|ledgers| ledgers.dump("witness_claims").retain(|row| row["task_no"] != 3 || row["seq"] != 1));
+    assert_eq!(found, [(LICENCES, 1)]);
+}
+
+#[test]
+fn a_call_before_the_commit_of_its_licence_is_found() {
+    let commit_at =
+        |instant: i64| figures(|ledgers| ledgers.dump("witness_claims")[0]["committed_at"] = json!(instant));
+    assert_eq!(commit_at(at(0)), []);
+    assert_eq!(commit_at(at(0) + 1), [(LICENCES, 1)]);
+}
+
+#[test]
+fn a_call_whose_id_is_of_no_attempt_is_found() {
+    let found = broken(|ledgers| {
+        let stranger = json!({
+            "event": "PLACED", "callId": task(9), "taskId": task(1), "calledNumber": "+49309", "callerNumber": WIDE,
+            "at": at(80_000),
+        });
+        ledgers.record(STOPPED).push(stranger);
+        ledgers
+            .record(STOPPED)
+            .push(json!({"event": "ENDED", "callId": task(9), "result": "OTHERS", "at": at(80_500)}));
+    });
+    assert_eq!(found, [LICENCES, RESULTS, ATTEMPTS]);
+}
+
+#[test]
+fn a_result_that_is_not_the_carriers_is_found() {
+    let found = figures(|ledgers| ledgers.ended(call(1, 1, 2))["data"]["result"] = json!("NO_ANSWER"));
+    assert_eq!(found, [(RESULTS, 1)]);
+}
+
+#[test]
+fn a_number_or_a_task_that_is_not_the_carriers_is_found() {
+    for (field, wrong) in [("calledNumber", "+49301"), ("callerNumber", "+49302")] {
+        for call in [call(1, 1, 2), call(1, 3, 1)] {
+            let found = figures(|ledgers| ledgers.ended(call)["data"][field] = json!(wrong));
+            assert_eq!(found, [(RESULTS, 1)], "{field}, also of an unknown outcome");
+        }
+    }
+    assert_eq!(figures(|ledgers| ledgers.ended(call(1, 1, 2))["data"]["taskId"] = json!(task(3))), [(RESULTS, 1)]);
+}
+
+#[test]
+fn a_result_without_a_call_is_found() {
+    let found = figures(|ledgers| ledgers.record(SUCCESSOR).clear());
+    assert_eq!(found, [(RESULTS, 1)]);
+}
+
+#[test]
+fn a_result_that_the_carrier_never_told_is_found() {
+    let found = figures(|ledgers| ledgers.ended(call(1, 3, 1))["data"]["result"] = json!("ANSWERED"));
+    assert_eq!(found, [(RESULTS, 1)]);
+}
+
+#[test]
+fn a_call_of_the_record_that_was_not_told_of_is_found() {
+    let found = broken(|ledgers| {
+        ledgers.file("events.jsonl").retain(|line| line["event"]["data"]["callId"] != json!(call(1, 1, 1)));
+    });
+    assert_eq!(found, [RESULTS, ATTEMPTS, LOST]);
+}
+
+#[test]
+fn a_call_that_ended_twice_is_found() {
+    let found = figures(|ledgers| {
+        let end = ledgers.record(SUCCESSOR)[1].clone();
+        ledgers.record(SUCCESSOR).push(end);
+    });
+    assert_eq!(found, [(RESULTS, 1)]);
+}
+
+#[test]
+fn an_end_without_a_call_is_found() {
+    let end = json!({"event": "ENDED", "callId": task(9), "result": "ANSWERED", "at": at(1)});
+    assert_eq!(figures(|ledgers| ledgers.record(STOPPED).push(end)), [(RESULTS, 1)]);
+}
+
+#[test]
+fn a_call_that_never_ended_though_nobody_was_killed_is_found() {
+    // Of the stopped one, which still runs.
+    assert_eq!(figures(|ledgers| drop(ledgers.record(STOPPED).pop())), [(RESULTS, 1)]);
+    // Of one that exited; its unknown outcome would be another matter.
+    let found = figures(|ledgers| drop(ledgers.record(SUCCESSOR).pop()));
+    assert_eq!(found, [(RESULTS, 2)], "the call, and the event that knows its end");
+}

@@ -1,0 +1,183 @@
+//! The daemons: processes that are started, suspended, stopped and killed, each with a record of its own.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::book::{Book, now};
+use super::harness::daemon::Daemon;
+use super::harness::patience::{SOON, until};
+use super::harness::servers::Place;
+use super::plan::{DAEMONS, settings};
+
+/// How long a daemon may take to end after it was asked to: its grace, and what an outage of a server adds.
+const LONGEST_STOP: Duration = Duration::from_secs(120);
+
+/// What is being done to a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    Healthy,
+    Suspended { until: Instant },
+    Leaving { since: Instant },
+    Gone { until: Instant },
+}
+
+/// One place of the fleet, and the process that has it now.
+pub struct Member {
+    place: usize,
+    starts: u32,
+    process: String,
+    daemon: Daemon,
+    air: Air,
+    pub condition: Condition,
+}
+
+/// All daemons of a run.
+pub struct Fleet {
+    folder: PathBuf,
+    servers: Place,
+    book: Book,
+    pub members: Vec<Member>,
+}
+
+impl Fleet {
+    /// Starts them all and waits until they are ready.
+    pub async fn start(folder: &Path, servers: &Place) -> Self {
+        let book = Book::open(folder, "processes.jsonl");
+        let mut fleet = Self { folder: folder.to_owned(), servers: servers.clone(), book, members: Vec::new() };
+        for place in 1..=DAEMONS {
+            let member = fleet.launch(place, 1).await;
+            fleet.members.push(member);
+        }
+        for member in &fleet.members {
+            until("a daemon to be ready", SOON, || member.daemon.has_logged("ready").then_some(())).await;
+        }
+        fleet
+    }
+
+    async fn launch(&self, place: usize, starts: u32) -> Member {
+        let process = format!("daemon-{place}-{starts}");
+        let file = |ending: &str| self.folder.join(format!("{process}.{ending}"));
+        let record = self.folder.join(format!("record-{process}.jsonl"));
+        fs::write(file("toml"), settings(&self.servers, &record)).unwrap();
+        let daemon = Daemon::launch(&file("toml"), file("log"));
+        let holder = until("the daemon to say who it is", SOON, || daemon.logged("starting")).await;
+        self.book.write(&[json!({"process": process, "holder": holder["holder"], "startedAt": now()})]);
+        let air = Air::new(record);
+        Member { place, starts, process, daemon, air, condition: Condition::Healthy }
+    }
+
+    fn note_end(&self, member: &Member, how: &str) {
+        self.book.write(&[json!({"process": member.process, "endedAt": now(), "how": how})]);
+    }
+
+    /// Calls that are up in daemons that are not suspended.
+    pub fn in_the_air(&mut self) -> usize {
+        self.members.iter_mut().map(Member::in_the_air).sum()
+    }
+
+    /// Kills without warning; another takes its place after `pause`.
+    pub fn kill(&mut self, which: usize, pause: Duration) {
+        self.members[which].daemon.kill();
+        self.note_end(&self.members[which], "KILL");
+        self.members[which].condition = Condition::Gone { until: Instant::now() + pause };
+    }
+
+    /// Suspends, as a machine without memory or a paused virtual machine does.
+    pub fn suspend(&mut self, which: usize, duration: Duration) {
+        self.members[which].daemon.suspend();
+        self.members[which].condition = Condition::Suspended { until: Instant::now() + duration };
+    }
+
+    /// Asks to stop, as systemd does.
+    pub fn terminate(&mut self, which: usize) {
+        self.members[which].daemon.terminate();
+        self.members[which].condition = Condition::Leaving { since: Instant::now() };
+    }
+
+    /// Resumes whose time has come, and replaces who is gone.
+    pub async fn tend(&mut self) {
+        for which in 0..self.members.len() {
+            let member = &mut self.members[which];
+            match member.condition {
+                Condition::Suspended { until } if until <= Instant::now() => {
+                    member.daemon.resume();
+                    member.condition = Condition::Healthy;
+                }
+                Condition::Leaving { since } => match member.daemon.try_exit() {
+                    Some(status) => {
+                        println!("      {} left with {status}", member.process);
+                        member.condition = Condition::Gone { until: Instant::now() };
+                        self.note_end(&self.members[which], "EXIT");
+                    }
+                    None => assert!(since.elapsed() < LONGEST_STOP, "{} does not stop", member.process),
+                },
+                Condition::Gone { until } if until <= Instant::now() => {
+                    let (place, starts) = (member.place, member.starts + 1);
+                    self.members[which] = self.launch(place, starts).await;
+                }
+                Condition::Healthy => {
+                    let exit = member.daemon.try_exit();
+                    assert!(exit.is_none(), "{} ended by itself: {exit:?}", member.process);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Stops them all, which must succeed: nothing stands in their way any more.
+    pub async fn stop(&mut self) {
+        self.members.iter().for_each(|member| member.daemon.terminate());
+        for which in 0..self.members.len() {
+            let status = self.members[which].daemon.exit(LONGEST_STOP).await;
+            assert_eq!(status.code(), Some(0), "{} after a stop without a fault", self.members[which].process);
+            self.note_end(&self.members[which], "EXIT");
+        }
+    }
+}
+
+impl Member {
+    pub fn process(&self) -> &str {
+        &self.process
+    }
+
+    /// Calls that are up in this process, by its carrier's record.
+    pub fn in_the_air(&mut self) -> usize {
+        self.air.look()
+    }
+}
+
+/// Follows a record to know at any time how many calls are up, without reading it from the beginning each time.
+struct Air {
+    record: PathBuf,
+    reader: Option<BufReader<File>>,
+    half_line: String,
+    up: HashSet<String>,
+}
+
+impl Air {
+    fn new(record: PathBuf) -> Self {
+        Self { record, reader: None, half_line: String::new(), up: HashSet::new() }
+    }
+
+    fn look(&mut self) -> usize {
+        if self.reader.is_none() {
+            self.reader = File::open(&self.record).ok().map(BufReader::new);
+        }
+        let Some(reader) = &mut self.reader else { return 0 };
+        while reader.read_line(&mut self.half_line).unwrap() > 0 && self.half_line.ends_with('\n') {
+            let line: Value = serde_json::from_str(&self.half_line).unwrap();
+            let id = line["callId"].as_str().unwrap().to_owned();
+            let _changed = match line["event"] == "PLACED" {
+                true => self.up.insert(id),
+                false => self.up.remove(&id),
+            };
+            self.half_line.clear();
+        }
+        self.up.len()
+    }
+}

@@ -1,0 +1,181 @@
+//! Draws the faults from the seed and does them, each at a moment at which it hurts: with calls in the air.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use serde_json::{Value, json};
+
+use super::book::{Book, now};
+use super::fleet::{Condition, Fleet};
+use super::plan::Scale;
+
+/// Calls in the air that a fault has to find: of the daemon that it strikes, or of all.
+pub const IN_THE_AIR: usize = 50;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+/// How long a fault waits for so many calls before it comes all the same.
+const LONGEST_WAIT: Duration = Duration::from_secs(40);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    Kill,
+    Stop,
+    Term,
+    Postgres,
+    Rabbitmq,
+}
+
+/// How often each is drawn.
+const WEIGHTS: [(Fault, u32); 5] =
+    [(Fault::Kill, 11), (Fault::Stop, 3), (Fault::Term, 3), (Fault::Postgres, 2), (Fault::Rabbitmq, 1)];
+
+impl Fault {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "KILL",
+            Self::Stop => "STOP",
+            Self::Term => "TERM",
+            Self::Postgres => "POSTGRES",
+            Self::Rabbitmq => "RABBITMQ",
+        }
+    }
+
+    fn strikes_a_daemon(self) -> bool {
+        matches!(self, Self::Kill | Self::Stop | Self::Term)
+    }
+
+    fn draw(dice: &mut StdRng) -> Self {
+        WEIGHTS.choose_weighted(dice, |(_, weight)| *weight).unwrap().0
+    }
+}
+
+/// The source of the faults.
+pub struct Nemesis {
+    dice: StdRng,
+    book: Book,
+    services: OsString,
+    began: Instant,
+    ends: Instant,
+    /// Drawn already: each kind once at the beginning, in an order of chance.
+    drawn: Vec<Fault>,
+    /// A server that is away, and what the ledger will say when it is back: other faults do not wait for it.
+    away: Option<(Child, Value)>,
+    done: BTreeMap<Fault, usize>,
+}
+
+impl Nemesis {
+    pub fn new(folder: &Path, scale: &Scale, services: OsString) -> Self {
+        let mut dice = scale.dice(3);
+        let mut drawn: Vec<Fault> = WEIGHTS.iter().map(|(fault, _)| *fault).collect();
+        drawn.shuffle(&mut dice);
+        let (book, began) = (Book::open(folder, "faults.jsonl"), Instant::now());
+        Self { dice, book, services, began, ends: began + scale.faults_for, drawn, away: None, done: BTreeMap::new() }
+    }
+
+    /// Does its worst until its time is over, then lets everybody recover.
+    pub async fn rage(mut self, fleet: &mut Fleet) {
+        while Instant::now() < self.ends {
+            let pause = Duration::from_millis(self.dice.gen_range(2_000..7_000));
+            self.wait(fleet, Instant::now() + pause).await;
+            let fault = self.drawn.pop().unwrap_or_else(|| Fault::draw(&mut self.dice));
+            let victim = self.moment(fleet, fault).await;
+            self.strike(fleet, fault, victim).await;
+        }
+        println!("      the faults are over: {:?}", self.done);
+        while self.away.is_some() || fleet.members.iter().any(|member| member.condition != Condition::Healthy) {
+            self.wait(fleet, Instant::now() + BETWEEN_LOOKS).await;
+        }
+        assert_eq!(self.done.len(), WEIGHTS.len(), "each kind of fault has to come");
+    }
+
+    async fn wait(&mut self, fleet: &mut Fleet, until: Instant) {
+        while Instant::now() < until {
+            self.look(fleet).await;
+        }
+    }
+
+    /// Sees to everybody who is to come back.
+    async fn look(&mut self, fleet: &mut Fleet) {
+        fleet.tend().await;
+        if let Some((restart, line)) = &mut self.away
+            && let Some(status) = restart.try_wait().unwrap()
+        {
+            assert!(status.success(), "{line}: {status}");
+            line["until"] = json!(now());
+            self.book.write(std::slice::from_ref(line));
+            self.away = None;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+
+    /// Waits for enough calls in the air; gives the daemon to strike, if the fault strikes one.
+    async fn moment(&mut self, fleet: &mut Fleet, fault: Fault) -> usize {
+        let deadline = Instant::now() + LONGEST_WAIT;
+        loop {
+            let late = Instant::now() >= deadline;
+            let (mut well, mut ready) = (0, Vec::new());
+            for (which, member) in fleet.members.iter_mut().enumerate() {
+                if member.condition == Condition::Healthy {
+                    well += 1;
+                    ready.extend((late || member.in_the_air() >= IN_THE_AIR).then_some(which));
+                }
+            }
+            if fault.strikes_a_daemon() {
+                // One stays, so that there is always somebody who could do wrong.
+                if let Some(victim) = ready.choose(&mut self.dice).filter(|_| well > 1) {
+                    return *victim;
+                }
+            } else if self.away.is_none() && (late || fleet.in_the_air() >= IN_THE_AIR) {
+                return 0;
+            }
+            self.look(fleet).await;
+        }
+    }
+
+    async fn strike(&mut self, fleet: &mut Fleet, fault: Fault, victim: usize) {
+        let process = fault.strikes_a_daemon().then(|| fleet.members[victim].process().to_owned());
+        let in_the_air = match fault.strikes_a_daemon() {
+            true => fleet.members[victim].in_the_air(),
+            false => fleet.in_the_air(),
+        };
+        println!(
+            "{:5.1} s {:<8} {:<12} with {in_the_air} calls in the air{}",
+            self.began.elapsed().as_secs_f64(),
+            fault.name(),
+            process.as_deref().unwrap_or_default(),
+            if self.away.is_some() { ", while a server is away" } else { "" },
+        );
+        let mut line = json!({"at": now(), "fault": fault.name(), "inTheAir": in_the_air});
+        if let Some(process) = process {
+            line["process"] = json!(process);
+        }
+        let mut lasts = Duration::ZERO;
+        match fault {
+            Fault::Kill => fleet.kill(victim, Duration::from_millis(self.dice.gen_range(200..4_000))),
+            Fault::Stop => {
+                // Beyond the lease, and beyond what others take for silence.
+                lasts = Duration::from_millis(self.dice.gen_range(14_000..22_000));
+                fleet.suspend(victim, lasts);
+            }
+            Fault::Term => fleet.terminate(victim),
+            Fault::Postgres => self.away = Some((self.restart("restart-postgres", "immediate"), line.clone())),
+            Fault::Rabbitmq => self.away = Some((self.restart("restart-rabbitmq", "fast"), line.clone())),
+        }
+        *self.done.entry(fault).or_default() += 1;
+        if fault.strikes_a_daemon() {
+            line["until"] = json!(now() + i64::try_from(lasts.as_micros()).unwrap());
+            self.book.write(&[line]);
+        }
+    }
+
+    fn restart(&self, server: &str, mode: &str) -> Child {
+        let mut command = Command::new(&self.services);
+        command.args([server, mode]).stdin(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    }
+}

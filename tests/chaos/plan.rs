@@ -1,0 +1,151 @@
+//! What a run consists of: how long, how many, which service instances and tasks, which daemons' settings.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::harness::orders;
+use super::harness::plan::Plan;
+use super::harness::servers::Place;
+
+/// The daemons that are up when all is well; all go by one node name, which must do no harm.
+pub const DAEMONS: usize = 3;
+const SERVICE_INSTANCES: usize = 3;
+const TASKS_EACH: usize = 2;
+/// Limits that are reached all the time, so that one call too many would show.
+const SLOTS: u32 = 400;
+const TASK_SLOTS: u32 = 250;
+const NUMBER_SLOTS: u32 = 220;
+const PACE: u32 = 110;
+/// The limits of a call.
+const RING_AND_TALK_SECONDS: u32 = 10;
+/// What a run has if nobody says otherwise.
+const MINUTES: f64 = 2.0;
+const SEED: u64 = 20_261_125;
+const CALLEES_A_MINUTE: f64 = 8_000.0;
+/// Callees of one import.
+const ROWS: usize = 100;
+
+/// The size of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    pub faults_for: Duration,
+    pub seed: u64,
+    pub callees: usize,
+}
+
+impl Scale {
+    /// `CALLTASKD_CHAOS_MINUTES`, `_SEED` and `_CALLEES`, which `make chaos` sets.
+    pub fn from_environment() -> Self {
+        let given = |name: &str| std::env::var(format!("CALLTASKD_CHAOS_{name}")).ok().filter(|text| !text.is_empty());
+        let minutes: f64 = given("MINUTES").map_or(MINUTES, |text| text.parse().expect("MINUTES is a number"));
+        let seed = given("SEED").map_or(SEED, |text| text.parse().expect("SEED is a whole number"));
+        let usual = format!("{:.0}", minutes * CALLEES_A_MINUTE);
+        let callees = given("CALLEES").unwrap_or(usual).parse().expect("CALLEES is a whole number");
+        Self { faults_for: Duration::from_secs_f64(minutes * 60.0), seed, callees }
+    }
+
+    /// A source of chance for one part of the run; parts do not disturb each other's draws.
+    pub fn dice(&self, part: u64) -> StdRng {
+        StdRng::seed_from_u64(self.seed.wrapping_add(part.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+    }
+}
+
+/// One import to come.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    pub task: Uuid,
+    pub id: String,
+    pub rows: usize,
+}
+
+/// The service instances and tasks of a run.
+#[derive(Debug)]
+pub struct World {
+    lines: Vec<Value>,
+    tasks: Vec<(Uuid, Value)>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let line = |number: usize| {
+            let numbers = json!([
+                {"number": format!("+49305550{number}01"), "maxConcurrent": NUMBER_SLOTS},
+                {"number": format!("+49305550{number}02")},
+            ]);
+            orders::with(orders::line(&format!("line-{number}"), SLOTS, PACE), "callerNumbers", numbers)
+        };
+        let task = |number: usize| {
+            let id = Uuid::new_v4();
+            let mut body = orders::task(&format!("task {number}"), TASK_SLOTS);
+            body["taskId"] = json!(id);
+            body["serviceInstanceId"] = json!(format!("line-{}", number % SERVICE_INSTANCES));
+            body["ringTimeoutSeconds"] = json!(RING_AND_TALK_SECONDS);
+            body["maxTalkSeconds"] = json!(RING_AND_TALK_SECONDS);
+            (id, body)
+        };
+        Self {
+            lines: (0..SERVICE_INSTANCES).map(line).collect(),
+            tasks: (0..SERVICE_INSTANCES * TASKS_EACH).map(task).collect(),
+        }
+    }
+
+    /// The commands that make it, in order.
+    pub fn orders(&self) -> Vec<(&'static str, Value)> {
+        let agent = ("agent.put", orders::agent(orders::AGENT));
+        let lines = self.lines.iter().map(|line| ("service-instance.put", line.clone()));
+        let tasks = self.tasks.iter().map(|(_, task)| ("task.create", task.clone()));
+        std::iter::once(agent).chain(lines).chain(tasks).collect()
+    }
+
+    pub fn tasks(&self) -> Vec<Uuid> {
+        self.tasks.iter().map(|(id, _)| *id).collect()
+    }
+
+    /// The imports, each of its own task by chance.
+    pub fn batches(&self, scale: &Scale) -> Vec<Batch> {
+        let mut dice = scale.dice(1);
+        let mut left = scale.callees;
+        let mut batches = Vec::new();
+        while left > 0 {
+            let rows = left.min(ROWS);
+            let task = self.tasks[dice.gen_range(0..self.tasks.len())].0;
+            batches.push(Batch { task, id: format!("batch-{}", batches.len()), rows });
+            left -= rows;
+        }
+        batches
+    }
+
+    /// What the checker measures by.
+    pub fn for_the_checker(&self) -> Value {
+        let line = |line: &Value| {
+            json!({"id": line["serviceInstanceId"], "maxConcurrent": line["maxConcurrent"], "maxCps": line["maxCps"],
+                   "callerNumbers": line["callerNumbers"]})
+        };
+        let task = |(id, task): &(Uuid, Value)| json!({"taskId": id, "serviceInstanceId": task["serviceInstanceId"], "concurrency": task["concurrency"]});
+        json!({
+            "serviceInstances": self.lines.iter().map(line).collect::<Vec<_>>(),
+            "tasks": self.tasks.iter().map(task).collect::<Vec<_>>(),
+            "attemptsAllowed": 1,
+        })
+    }
+}
+
+/// The settings of one process, with a record of its own: what it says of a call that never ended is to be told apart
+/// by how the process ended.
+pub fn settings(place: &Place, record: &Path) -> String {
+    let plan = Plan {
+        ring_millis: [200, 2_000],
+        // Some beyond the task's limit.
+        talk_millis: [500, 10_500],
+        results: vec![("ANSWERED", 70), ("NO_ANSWER", 15), ("USER_BUSY", 10), ("INVALID_NUMBER", 5)],
+        // Too short for some calls: they are hung up, and who was only rung is called again.
+        grace_seconds: 1,
+        ..Plan::default()
+    };
+    plan.toml(place, record)
+}

@@ -1,0 +1,73 @@
+//! One run from the empty database to the dump.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::consumer::Consumer;
+use super::fleet::Fleet;
+use super::harness::daemon::command;
+use super::harness::patience::{LATER, SOON, until};
+use super::harness::servers::Servers;
+use super::harness::site::folder;
+use super::nemesis::Nemesis;
+use super::plan::{Scale, World, settings};
+use super::producer::Producer;
+use super::witness;
+
+/// How often a run says how far it is.
+const NEWS: Duration = Duration::from_secs(10);
+/// After so long without any, none will come: longer than a takeover and the longest calls together.
+const NO_NEWS: Duration = Duration::from_secs(90);
+
+/// Runs, and gives the folder with the evidence.
+pub async fn run(scale: Scale, services: OsString) -> PathBuf {
+    let folder = folder("run");
+    println!("{scale:?}\nthe evidence: {}", folder.display());
+    let servers = Servers::fresh().await;
+    let place = servers.place.clone();
+    let migration = folder.join("migration.toml");
+    fs::write(&migration, settings(&place, &folder.join("unused.jsonl"))).unwrap();
+    assert!(command(&["migrate"], &migration).output().unwrap().status.success(), "calltaskd migrate failed");
+    witness::set_up(&place.database_url).await;
+    let world = World::new();
+    fs::write(folder.join("plan.json"), world.for_the_checker().to_string()).unwrap();
+
+    let consumer = Consumer::open(&place, &folder).await;
+    let mut fleet = Fleet::start(&folder, &place).await;
+    let mut producer = Producer::new(&place, &folder, &scale);
+    producer.found(&world).await;
+    let tasks = world.tasks();
+    let producing = tokio::spawn(async move { producer.import(&world, scale).await });
+    let nemesis = Nemesis::new(&folder, &scale, services);
+    nemesis.rage(&mut fleet).await;
+    producing.await.unwrap();
+
+    wait_for_the_last(&consumer, &tasks, scale.callees).await;
+    fleet.stop().await;
+    let marker = consumer.mark().await;
+    until("the last event", SOON, || consumer.has_seen(&marker).then_some(())).await;
+    witness::dump(&place.database_url, &folder).await;
+    folder
+}
+
+/// Waits until every callee is final and every task completed, or until nothing comes any more: then the checker says
+/// what is missing.
+async fn wait_for_the_last(consumer: &Consumer, tasks: &[Uuid], callees: usize) {
+    let (mut told, mut news) = ((0, 0), Instant::now());
+    until("every callee to be final and every task completed", 5 * LATER, || {
+        let heard = consumer.heard();
+        let completed: u64 = tasks.iter().filter_map(|task| heard.completed.get(task)).sum();
+        let now = (heard.final_callees.len(), completed);
+        if now != told && news.elapsed() > NEWS {
+            (told, news) = (now, Instant::now());
+            println!("      {} of {callees} callees are final", now.0);
+        }
+        let given_up = news.elapsed() > NO_NEWS;
+        (now == (callees, callees as u64) || given_up).then_some(())
+    })
+    .await;
+}
