@@ -144,7 +144,7 @@ impl LeaseKeeper {
             }
         }
         for lease in held {
-            let difference = lease.database_time - self.context.clock.now();
+            let difference = lease.database_time - self.context.clock.machine_time();
             let agrees = difference.abs() <= CLOCK_TOLERANCE;
             if !agrees {
                 let seconds = difference.num_seconds();
