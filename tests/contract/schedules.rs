@@ -14,10 +14,6 @@ fn scheduled(name: &str, at: DateTime<Utc>) -> Value {
     with(body, "startAt", json!(at.to_rfc3339_opts(SecondsFormat::Millis, true)))
 }
 
-async fn create(site: &Site, body: &Value) -> String {
-    site.upstream.accept("task.create", body).await["taskId"].as_str().unwrap().to_owned()
-}
-
 fn in_seconds(seconds: i64) -> DateTime<Utc> {
     DateTime::from(std::time::SystemTime::now()) + TimeDelta::seconds(seconds)
 }
@@ -31,7 +27,7 @@ async fn a_scheduled_task_waits_for_its_time_and_then_runs_by_itself() {
     let mut site = Site::start("schedule", &Plan::default()).await;
     site.put_line(10, 50).await;
     let start_at = in_seconds(8);
-    let task = create(&site, &scheduled("later", start_at)).await;
+    let task = site.create_as(&scheduled("later", start_at)).await;
     site.import(&task, &rows(0..5)).await;
     assert_eq!(state(&site, &task).await, "STOPPED");
     site.ledger.completed(&task, SOON).await;
@@ -48,12 +44,12 @@ async fn a_scheduled_task_waits_for_its_time_and_then_runs_by_itself() {
 async fn a_start_in_the_past_is_at_the_first_import() {
     let mut site = Site::start("schedule-past", &Plan::default()).await;
     site.put_line(10, 50).await;
-    let past = create(&site, &scheduled("past", in_seconds(-60))).await;
+    let past = site.create_as(&scheduled("past", in_seconds(-60))).await;
     site.import(&past, &rows(0..2)).await;
     site.ledger.completed(&past, SOON).await;
     // It comes while nothing is imported yet.
     let start_at = in_seconds(1);
-    let soon = create(&site, &scheduled("soon", start_at)).await;
+    let soon = site.create_as(&scheduled("soon", start_at)).await;
     until("the start to be a second over", SOON, || (in_seconds(-1) > start_at).then_some(())).await;
     assert_eq!(state(&site, &soon).await, "INITIALIZING");
     site.import(&soon, &rows(10..12)).await;
@@ -69,7 +65,7 @@ async fn a_start_by_hand_uses_the_scheduled_one_up() {
     site.put_line(10, 50).await;
     let start_at = in_seconds(10);
     let [used, other] =
-        [create(&site, &scheduled("used", start_at)).await, create(&site, &scheduled("other", start_at)).await];
+        [site.create_as(&scheduled("used", start_at)).await, site.create_as(&scheduled("other", start_at)).await];
     site.import(&used, &rows(0..20)).await;
     site.import(&other, &rows(30..31)).await;
     assert_eq!(site.upstream.accept("task.start", &json!({"taskId": used})).await["state"], "RUNNING");
@@ -86,7 +82,7 @@ async fn a_start_by_hand_uses_the_scheduled_one_up() {
 async fn a_scheduled_start_that_cannot_be_says_why() {
     let site = Site::start("schedule-failed", &Plan::default()).await;
     site.put_mute_line().await;
-    let task = create(&site, &scheduled("mute", in_seconds(6))).await;
+    let task = site.create_as(&scheduled("mute", in_seconds(6))).await;
     site.import(&task, &rows(0..2)).await;
     let failed = site.ledger.first("the failed start", SOON, |event| event.tells("task.start-failed", &task)).await;
     assert_eq!((failed.text("previousState"), failed.text("reason")), ("STOPPED", "NO_CALLER_NUMBERS"));

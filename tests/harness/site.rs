@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use calltaskd::clock::Clock;
 use serde_json::{Value, json};
 
 use super::agreement;
@@ -33,11 +35,30 @@ impl Site {
 
     /// Starts a daemon; only events of these routing keys find a queue.
     pub async fn listening(name: &str, plan: &Plan, patterns: &[&str]) -> Self {
+        Self::around(name, patterns, async |servers, folder| start_daemon(folder, 1, (plan, &servers.place)).await)
+            .await
+    }
+
+    /// Starts a daemon that goes by a clock of the test, within the test's process.
+    pub async fn on_clock(name: &str, plan: &Plan, clock: &Arc<impl Clock + 'static>) -> Self {
+        Self::around(name, &["#"], async |servers, folder| {
+            Daemon::inside(&settings_file(folder, 1, plan, &servers.place), &servers.place, clock.clone()).await
+        })
+        .await
+    }
+
+    /// Starts one more daemon beside the first, by the same clock.
+    pub async fn one_more(&self, plan: &Plan, clock: &Arc<impl Clock + 'static>) -> Daemon {
+        let settings = settings_file(&self.folder, self.daemons + 1, plan, self.place());
+        Daemon::inside(&settings, self.place(), clock.clone()).await
+    }
+
+    async fn around(name: &str, patterns: &[&str], daemon: impl AsyncFnOnce(&Servers, &Path) -> Daemon) -> Self {
         let folder = folder(name);
         println!("the settings, the log and the record of this test: {}", folder.display());
         let servers = Servers::fresh().await;
         let ledger = Ledger::open(&servers.place, patterns).await;
-        let daemon = start_daemon(&folder, 1, plan.toml(&servers.place, &record_path(&folder))).await;
+        let daemon = daemon(&servers, &folder).await;
         let upstream = Upstream::connect(&servers.place).await;
         Self { daemon, upstream, ledger, folder, daemons: 1, servers }
     }
@@ -49,8 +70,7 @@ impl Site {
     /// Starts another daemon in the place of the last one, which must have ended, on the same record.
     pub async fn start_again(&mut self, plan: &Plan) {
         self.daemons += 1;
-        let settings = plan.toml(self.place(), &record_path(&self.folder));
-        self.daemon = start_daemon(&self.folder, self.daemons, settings).await;
+        self.daemon = start_daemon(&self.folder, self.daemons, (plan, self.place())).await;
     }
 
     /// A new session at the upstream end, after the broker was away.
@@ -79,8 +99,13 @@ impl Site {
 
     /// Creates a task and gives its id.
     pub async fn create(&self, name: &str, concurrency: u32) -> String {
-        let reply = self.upstream.accept("task.create", &orders::task(name, concurrency)).await;
-        assert_eq!((&reply["name"], &reply["state"]), (&json!(name), &json!("INITIALIZING")), "{reply}");
+        self.create_as(&orders::task(name, concurrency)).await
+    }
+
+    /// Creates the task of this body and gives its id.
+    pub async fn create_as(&self, body: &Value) -> String {
+        let reply = self.upstream.accept("task.create", body).await;
+        assert_eq!((&reply["name"], &reply["state"]), (&body["name"], &json!("INITIALIZING")), "{reply}");
         reply["taskId"].as_str().unwrap().to_owned()
     }
 
@@ -122,8 +147,13 @@ fn record_path(folder: &Path) -> PathBuf {
     folder.join("record.jsonl")
 }
 
-async fn start_daemon(folder: &Path, number: u32, settings: String) -> Daemon {
+fn settings_file(folder: &Path, number: u32, plan: &Plan, place: &Place) -> PathBuf {
     let path = folder.join(format!("calltaskd-{number}.toml"));
-    fs::write(&path, settings).unwrap();
-    Daemon::start(&path, folder.join(format!("calltaskd-{number}.log"))).await
+    fs::write(&path, plan.toml(place, &record_path(folder))).unwrap();
+    path
+}
+
+async fn start_daemon(folder: &Path, number: u32, (plan, place): (&Plan, &Place)) -> Daemon {
+    let settings = settings_file(folder, number, plan, place);
+    Daemon::start(&settings, folder.join(format!("calltaskd-{number}.log"))).await
 }
