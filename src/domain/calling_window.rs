@@ -20,6 +20,10 @@ pub const DAYS: [&str; 7] = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRID
 /// two; only one whose hour the zone's change of the clocks leaves out again and again takes longer.
 const MOST_STRETCHES: usize = 400;
 
+/// No call begins so shortly before a window closes: between the last look at the clock and the carrier's own there
+/// is a moment that nobody can check.
+const LAST_MOMENT: TimeDelta = TimeDelta::milliseconds(50);
+
 /// A half-open range of a day in minutes after midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DailyRange {
@@ -193,6 +197,12 @@ impl CallingWindow {
         None
     }
 
+    /// The first instant from `at` on at which a call may be planned: none in the last moment before a closing.
+    pub fn next_chance(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let closing = self.is_open(at) && !self.is_open(at + LAST_MOMENT * 2);
+        self.next_opening(if closing { at + LAST_MOMENT * 2 } else { at })
+    }
+
     fn opening_within(&self, stretch: &Stretch) -> Option<i64> {
         let instant = |minute: u16| stretch.midnight + i64::from(minute) * 60;
         let overlaps = |range: &&DailyRange| instant(range.start) < stretch.end && instant(range.end) > stretch.start;
@@ -222,10 +232,6 @@ impl CallingWindow {
         false
     }
 }
-
-/// No call begins so shortly before a window closes: between the last look at the clock and the carrier's own there
-/// is a moment that nobody can check.
-const LAST_MOMENT: TimeDelta = TimeDelta::milliseconds(50);
 
 /// A window for whoever asks again and again: while it is closed it remembers until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -261,9 +267,8 @@ impl Gate {
             return None;
         }
         if self.closed_until.is_none_or(|until| until <= now) {
-            // In its last moment it is as good as closed.
-            let from = if self.window.is_open(now) { now + LAST_MOMENT * 2 } else { now };
-            self.closed_until = self.window.next_opening(from);
+            // One that never opens is asked again tomorrow.
+            self.closed_until = self.window.next_chance(now).or(Some(now + TimeDelta::days(1)));
         }
         self.closed_until
     }

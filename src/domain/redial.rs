@@ -95,7 +95,7 @@ impl UncountedRule {
         };
         let next = wait.map_or(Next::Nothing, |wait| {
             let due = end.ended_at + wait;
-            Next::Again { at: terms.window.next_opening(due).unwrap_or(due), tally }
+            Next::Again { at: terms.window.next_chance(due).unwrap_or(due), tally }
         });
         Verdict { counted, next }
     }
@@ -197,5 +197,6 @@ mod tests {
             };
         assert_eq!(due("2026-11-23T11:49:59Z"), "2026-11-23T12:19:59+00:00");
         assert_eq!(due("2026-11-23T11:50:00Z"), "2026-11-24T09:00:00+00:00");
+        assert_eq!(due("2026-11-23T11:49:59.970Z"), "2026-11-24T09:00:00+00:00", "too late to begin");
     }
 }

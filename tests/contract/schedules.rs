@@ -1,5 +1,6 @@
 //! Scheduled starts: once, at their time, unless something has used them up.
 
+use calltaskd::clock::{Clock, SystemClock};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ fn scheduled(name: &str, at: DateTime<Utc>) -> Value {
 }
 
 fn in_seconds(seconds: i64) -> DateTime<Utc> {
-    DateTime::from(std::time::SystemTime::now()) + TimeDelta::seconds(seconds)
+    SystemClock.now() + TimeDelta::seconds(seconds)
 }
 
 async fn state(site: &Site, task: &str) -> Value {

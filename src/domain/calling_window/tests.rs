@@ -113,6 +113,8 @@ fn a_gate_is_shut_a_moment_before_the_window_ends() {
     assert_eq!(gate.next_opening(at("2026-11-24T08:59:59.999Z")), Some(at("2026-11-24T09:00:00Z")));
     assert_eq!(gate.next_opening(at("2026-11-24T09:00:00Z")), None);
     assert!(gate.stays_open(at("2026-11-24T09:00:00Z")));
+    let never = at("2026-11-24T09:00:00Z");
+    assert_eq!(Gate::new(window("UTC", &[], &[])).next_opening(never), Some(never + TimeDelta::days(1)));
 }
 
 /// Each with a week in which its clocks are changed, and one in which a year has a day more.
