@@ -172,6 +172,13 @@ pub struct CallingWindow {
 }
 
 impl CallingWindow {
+    /// True when every instant lies inside.
+    fn is_unrestricted(&self) -> bool {
+        let covered =
+            self.times.iter().fold(0, |covered, range| if range.start == covered { range.end } else { covered });
+        covered == DAY_MINUTES && self.days == CallingDays::ALL
+    }
+
     /// True when a call may begin at this instant.
     pub fn is_open(&self, at: DateTime<Utc>) -> bool {
         let local = self.time_zone.local(at.timestamp());
@@ -237,12 +244,14 @@ impl CallingWindow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
     window: CallingWindow,
+    /// No calendar need be asked.
+    always_open: bool,
     closed_until: Option<DateTime<Utc>>,
 }
 
 impl Gate {
     pub fn new(window: CallingWindow) -> Self {
-        Self { window, closed_until: None }
+        Self { always_open: window.is_unrestricted(), window, closed_until: None }
     }
 
     pub fn window(&self) -> &CallingWindow {
@@ -251,14 +260,16 @@ impl Gate {
 
     /// True when a call may begin now, or a moment later.
     pub fn is_open(&self, now: DateTime<Utc>) -> bool {
-        self.closed_until.is_none_or(|until| until <= now)
-            && self.window.is_open(now)
-            && self.window.is_open(now + LAST_MOMENT)
+        self.always_open || (self.closed_until.is_none_or(|until| until <= now) && self.is_open_for(now, LAST_MOMENT))
     }
 
     /// The same for a call that is only prepared now, and placed within the blink of an eye.
     pub fn stays_open(&self, now: DateTime<Utc>) -> bool {
-        self.is_open(now) && self.window.is_open(now + LAST_MOMENT * 2)
+        self.is_open(now) && (self.always_open || self.is_open_for(now, LAST_MOMENT * 2))
+    }
+
+    fn is_open_for(&self, now: DateTime<Utc>, moment: TimeDelta) -> bool {
+        self.window.is_open(now) && self.window.is_open(now + moment)
     }
 
     /// When it opens next, if calls must wait for that.

@@ -76,6 +76,16 @@ fn a_repeated_hour_opens_twice() {
 }
 
 #[test]
+fn ranges_that_meet_cover_the_day() {
+    let always = |days: &[&str], times: &[(u16, u16)]| Gate::new(window("Europe/Berlin", days, times)).always_open;
+    assert!(always(&[], &[(0, 720), (720, DAY_MINUTES)]));
+    assert!(!always(&[], &[(0, 720), (721, DAY_MINUTES)]));
+    assert!(!always(&[], &[(0, 1_439)]));
+    assert!(!always(&DAYS[..6], &[(0, DAY_MINUTES)]));
+    assert!(!always(&[], &[]));
+}
+
+#[test]
 fn windows_of_different_zones_meet_or_never_do() {
     let now = at("2026-11-25T00:00:00Z");
     let berlin = window("Europe/Berlin", &[], &[(NINE, 1_020)]);
