@@ -161,3 +161,26 @@ async fn a_redial_that_falls_outside_the_window_comes_at_the_next_opening() {
         site.ledger.about("call.ended", &task).iter().map(|event| event.text("redialAt").to_owned()).collect();
     assert_eq!(redials, ["2026-11-23T11:59:59.000Z", "2026-11-24T09:00:00.000Z", ""]);
 }
+
+/// The first number may be used until 10:00; the redial is due then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redial_from_a_number_that_has_closed_comes_from_another() {
+    let clock = Arc::new(ManualClock::at("2026-11-23T09:00:00Z".parse().unwrap()));
+    let mut site = site("other-number", &clock).await;
+    let morning = json!([{"start": "09:00", "end": "10:00"}]);
+    let (first, second) = (orders::CALLER, "+493055500002");
+    let numbers = json!([{"number": first, "timeZone": "UTC", "callingTimes": morning}, {"number": second}]);
+    let line = with(orders::line(LINE, 300, 300), "callerNumbers", numbers);
+    site.upstream.accept("service-instance.put", &line).await;
+    let task = site.create_as(&task("to ten", &REASONS, (2, 60))).await;
+    // As many as there are numbers, so that each is used.
+    site.import(&task, &[orders::row(2), orders::row(12)]).await;
+    play(&site, &clock, 2).await;
+    site.stop_and_compare(2).await;
+    for attempts in attempts(&site).values() {
+        let callers: Vec<_> = attempts.iter().map(|event| event.text("callerNumber")).collect();
+        assert_eq!(callers[1..], [second, second], "{callers:?}");
+    }
+    let used: Vec<_> = attempts(&site).values().map(|attempts| attempts[0].text("callerNumber").to_owned()).collect();
+    assert!(used.contains(&first.to_owned()) && used.contains(&second.to_owned()), "{used:?}");
+}

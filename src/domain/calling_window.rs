@@ -4,9 +4,13 @@
 //! hour that a zone repeats in autumn is open twice, and one that it skips in spring is open not at all, without a
 //! rule of its own for either. Nothing here looks at a clock, and nothing rounds: the ends are exact to the second.
 
+mod meeting;
+#[cfg(test)]
+mod tests;
+
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, Days, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc, Weekday};
+use chrono::{DateTime, Datelike, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc, Weekday};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +63,10 @@ impl CallingDays {
 
     fn contains(self, day: Weekday) -> bool {
         self.0 >> day.num_days_from_monday() & 1 == 1
+    }
+
+    fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// As the wire spells them, in the order of the week.
@@ -216,28 +224,6 @@ impl CallingWindow {
         let first = self.times.iter().filter(|_| self.days.contains(stretch.day)).find(overlaps)?;
         Some(instant(first.start).max(stretch.start))
     }
-
-    /// Whether there will ever be an instant at which both are open.
-    ///
-    /// A year and a fortnight from `now` are walked through, from opening to opening. That is enough: apart from the
-    /// few hours of a change of the clocks, both windows repeat weekly as long as neither zone changes its offset;
-    /// zones change it at the same season every year, and between two changes of the two zones there is always a
-    /// whole week, so every week that can ever be has been seen once.
-    pub fn ever_meets(&self, other: &Self, now: DateTime<Utc>) -> bool {
-        let end = now.checked_add_days(Days::new(366 + 14)).unwrap_or(now);
-        let mut at = now;
-        while at < end {
-            let Some(opening) = self.next_opening(at).and_then(|opening| other.next_opening(opening)) else {
-                return false;
-            };
-            if self.is_open(opening) {
-                return true;
-            }
-            // Later than before: were both open at `at`, this would have been the end.
-            at = opening;
-        }
-        false
-    }
 }
 
 /// A window for whoever asks again and again: while it is closed it remembers until when.
@@ -284,6 +270,3 @@ impl Gate {
         self.closed_until
     }
 }
-
-#[cfg(test)]
-mod tests;

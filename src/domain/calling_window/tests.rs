@@ -101,6 +101,12 @@ fn windows_of_different_zones_meet_or_never_do() {
     let hour = window("America/New_York", &[], &[(240, 300)]);
     let only_then = window("Europe/Berlin", &[], &[(NINE, 600)]);
     assert!(hour.ever_meets(&only_then, now) && only_then.ever_meets(&hour, now));
+    // Cairo is two hours ahead of Berlin on a Monday for the first time after 2026 in October 2030.
+    let cairo = window("Africa/Cairo", &["MONDAY"], &[(720, 721)]);
+    let berlin = window("Europe/Berlin", &["MONDAY"], &[(600, 601)]);
+    assert!(berlin.ever_meets(&cairo, now) && cairo.ever_meets(&berlin, now));
+    assert!(berlin.is_open(at("2030-10-28T09:00:00Z")) && cairo.is_open(at("2030-10-28T09:00:00Z")));
+    assert!(!berlin.ever_meets(&window("Africa/Cairo", &["MONDAY"], &[(780, 781)]), now));
 }
 
 #[test]
@@ -173,6 +179,11 @@ proptest! {
         let expected = std::iter::once(now).chain(later).find(|instant| open_by_the_calendar(&window, *instant));
         prop_assert_eq!(window.next_opening(now), expected);
     }
+}
+
+proptest! {
+    // Each that never meets walks through 28 years.
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn windows_meet_when_a_walk_by_minutes_sees_them_both_open(
