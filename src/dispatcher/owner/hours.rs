@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::Owner;
 use crate::clock::Clock;
+use crate::dispatcher::task_queue::TaskQueue;
 use crate::domain::calling_window::Gate;
 use crate::domain::ids::TaskNo;
 use crate::domain::phone_number::PhoneNumber;
@@ -61,15 +62,16 @@ impl Owner {
 
     /// When a window opens or a redial is due, of those that have anybody to call.
     pub(super) fn hour(&mut self) -> Option<DateTime<Utc>> {
+        if self.fence.is_none() || !self.tasks.values().any(TaskQueue::has_candidates) {
+            return None;
+        }
         let now = self.context.clock.now();
+        let number = self.numbers.next_opening(now);
         let waiting = self.tasks.values_mut().filter(|queue| queue.running && queue.has_candidates());
-        let moments = waiting.filter_map(|queue| {
+        let task = waiting.filter_map(|queue| {
             let due = queue.next_due().filter(|due| *due > now);
             queue.gate.next_opening(now).or(due)
         });
-        let first = moments.min();
-        let somebody = self.fence.is_some() && self.tasks.values().any(|queue| queue.has_candidates());
-        let first = first.into_iter().chain(somebody.then(|| self.numbers.next_opening(now)).flatten()).min();
-        first.filter(|_| self.fence.is_some())
+        task.chain(number).min()
     }
 }
