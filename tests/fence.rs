@@ -11,11 +11,12 @@ use std::time::Duration;
 use calltaskd::clock::{Clock, SystemClock};
 use calltaskd::domain::agent::Agent;
 use calltaskd::domain::callee::NewCallee;
-use calltaskd::domain::calling_window::CallingWindow;
+use calltaskd::domain::calling_window::{CallingDays, CallingWindow};
 use calltaskd::domain::ids::{AgentId, CalleeKey, Holder, ServiceInstanceId, TaskId, TaskNo, TrunkName};
 use calltaskd::domain::phone_number::PhoneNumber;
+use calltaskd::domain::redial::Tally;
 use calltaskd::domain::service_instance::{ServiceInstance, Share};
-use calltaskd::domain::task::NewTask;
+use calltaskd::domain::task::{NewTask, StartMode};
 use calltaskd::settings::Settings;
 use calltaskd::store::Store;
 use calltaskd::store::attempts::NewAttempt;
@@ -46,7 +47,7 @@ impl Scene {
 
     fn attempt(&self, seq: i64) -> NewAttempt {
         let key = CalleeKey { task: self.task, seq };
-        NewAttempt { key, attempt: 1, uncounted: 0, caller_number: "+493055500001".into() }
+        NewAttempt { key, attempt: 1, tally: Tally::default(), caller_number: "+493055500001".into() }
     }
 
     /// How many of these attempts a claim opens.
@@ -92,14 +93,16 @@ async fn fill(store: &Store) -> TaskNo {
         caller_numbers: vec![],
     };
     transaction.put_service_instance(&line).await.unwrap();
-    let window = CallingWindow { time_zone: "UTC".into(), days: vec![], times: vec![] };
+    let window = CallingWindow { time_zone: "UTC".parse().unwrap(), days: CallingDays::ALL, times: vec![] };
     let task = NewTask {
         id: TaskId(Uuid::new_v4()),
         name: "task".into(),
         agent: agent.id,
         service_instance: line.id,
         concurrency: 10,
+        start: StartMode::Immediate,
         window,
+        redial: None,
         ring_timeout_seconds: 45,
         max_talk_seconds: 60,
     };

@@ -64,7 +64,7 @@ async fn a_caller_number_has_a_limit_of_its_own() {
     let mut site = Site::start("caller-number", &Plan::lasting(1_500)).await;
     site.put_line(10, 50).await;
     let (narrow, wide) = ("+493055500011", "+493055500012");
-    let numbers = json!([{"number": narrow, "maxConcurrent": 2}, {"number": wide}]);
+    let numbers = json!([{"number": narrow, "maxConcurrent": 2}, {"number": wide, "maxConcurrent": 4}]);
     let line = with(orders::line(LINE, 6, 50), "callerNumbers", numbers);
     site.upstream.accept("service-instance.put", &line).await;
     let task = site.create("two numbers", 10).await;

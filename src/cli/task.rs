@@ -15,7 +15,7 @@ use crate::domain::calling_window::DAYS;
 #[derive(Debug, Subcommand)]
 pub enum TaskCommand {
     /// Create a task; it runs from its first import on
-    Create(TaskCreate),
+    Create(Box<TaskCreate>),
     /// Start a task that is stopped, or that could not be started
     Start(TaskChange),
     /// Stop a running task; calls in the air end by themselves
@@ -44,6 +44,9 @@ pub struct TaskCreate {
     /// The id of the task [default: the daemon makes one]
     #[arg(long, value_name = "UUID")]
     id: Option<Uuid>,
+    /// When it starts, like 2026-11-23T09:00:00+01:00 [default: at the first import]
+    #[arg(long, value_name = "INSTANT")]
+    start_at: Option<String>,
     /// An IANA time zone, like Europe/Berlin [default: that of the daemon's settings]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
@@ -53,6 +56,15 @@ pub struct TaskCreate {
     /// Hours of calling; may be given many times [default: 00:00-24:00]
     #[arg(long, value_name = "09:00-12:00", value_parser = hours)]
     hours: Vec<Value>,
+    /// After which results a callee is called again, like USER_BUSY,NO_ANSWER
+    #[arg(long, value_delimiter = ',', value_name = "RESULT,…")]
+    redial: Vec<String>,
+    /// How often at most, all of them together
+    #[arg(long, value_name = "N", requires = "redial", default_value_t = 1)]
+    redial_times: u32,
+    /// How long after the call before
+    #[arg(long, value_name = "N", requires = "redial", default_value_t = 15)]
+    redial_minutes: u32,
     /// How long a call may ring [default: 45]
     #[arg(long, value_name = "N")]
     ring_timeout_seconds: Option<u32>,
@@ -116,14 +128,22 @@ impl TaskCreate {
             "agentId": self.agent,
             "serviceInstanceId": self.service_instance,
             "concurrency": self.concurrency,
-            "startMode": "IMMEDIATE",
+            "startMode": if self.start_at.is_some() { "SCHEDULED" } else { "IMMEDIATE" },
+            "startAt": self.start_at,
             "timeZone": self.time_zone,
             "callingDays": if days.is_empty() { all_days() } else { days },
             "callingTimes": if self.hours.is_empty() { all_day() } else { self.hours.clone() },
+            "redial": self.redial_rule(),
             "ringTimeoutSeconds": self.ring_timeout_seconds,
             "maxTalkSeconds": self.max_talk_seconds,
         });
         without_nulls(body)
+    }
+
+    fn redial_rule(&self) -> Option<Value> {
+        let reasons: Vec<_> = self.redial.iter().map(|reason| reason.trim().to_uppercase()).collect();
+        let rule = json!({"reasons": reasons, "times": self.redial_times, "intervalMinutes": self.redial_minutes});
+        (!reasons.is_empty()).then_some(rule)
     }
 
     async fn create(self, session: &Session) -> anyhow::Result<ExitCode> {
@@ -231,6 +251,18 @@ mod tests {
         let body = created(&["--days", "monday,FRIDAY", "--hours", "09:00-12:00", "--hours", "13:00-17:00"]);
         assert_eq!(body["callingDays"], json!(["MONDAY", "FRIDAY"]));
         assert_eq!(body["callingTimes"][1], json!({"start": "13:00", "end": "17:00"}));
+    }
+
+    #[test]
+    fn a_start_and_redials_are_asked_for_only_where_they_are_given() {
+        let body = created(&[]);
+        let absent = (body["startMode"].as_str(), body.get("startAt"), body.get("redial"));
+        assert_eq!(absent, (Some("IMMEDIATE"), None, None));
+        let start_at = "2026-11-23T09:00:00+01:00";
+        let body = created(&["--start-at", start_at, "--redial", "user_busy,NO_ANSWER", "--redial-times", "2"]);
+        assert_eq!((&body["startMode"], &body["startAt"]), (&json!("SCHEDULED"), &json!(start_at)));
+        let rule = json!({"reasons": ["USER_BUSY", "NO_ANSWER"], "times": 2, "intervalMinutes": 15});
+        assert_eq!(body["redial"], rule);
     }
 
     #[test]

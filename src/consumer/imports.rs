@@ -12,7 +12,7 @@ use crate::domain::agent::Agent;
 use crate::domain::callee::NewCallee;
 use crate::domain::ids::TaskNo;
 use crate::domain::problem::{Code, Problem};
-use crate::domain::task::Task;
+use crate::domain::task::{Task, TaskState};
 use crate::store::callees::Present;
 use crate::store::{StoreError, Transaction};
 
@@ -42,9 +42,16 @@ pub(super) async fn import(context: &Context, transaction: &mut Transaction, imp
 
 async fn set_going(context: &Context, transaction: &mut Transaction, task: &Task) -> Result<(), StoreError> {
     if task.state.after_import(None).is_some() {
-        let obstacle = transaction.start_obstacle(&task.settings).await?;
-        if let Some(state) = task.state.after_import(obstacle) {
-            change(context, transaction, task, (state, obstacle)).await?;
+        let now = context.clock.now();
+        if task.waits_for_start(now) {
+            // It runs at its startAt, by itself.
+            change(context, transaction, task, (TaskState::Stopped, None)).await?;
+        } else {
+            let obstacle = transaction.start_obstacle(&task.settings, now).await?;
+            transaction.disarm_start(task.no).await?;
+            if let Some(state) = task.state.after_import(obstacle) {
+                change(context, transaction, task, (state, obstacle)).await?;
+            }
         }
     }
     transaction.wake(&task.settings.service_instance).await

@@ -9,6 +9,7 @@ mod commands;
 mod imports;
 mod letters;
 mod queries;
+mod schedule;
 mod service_instances;
 mod tasks;
 
@@ -72,11 +73,12 @@ enum SessionError {
     Store(#[from] StoreError),
 }
 
-/// Consumes commands and queries until the drain.
+/// Consumes commands and queries until the drain, and starts what is scheduled.
 pub async fn run(context: Arc<Context>) -> Result<(), tokio::task::JoinError> {
     let queries = tokio::spawn(sessions("queries", context.clone(), queries::session));
+    let schedule = tokio::spawn(schedule::run(context.clone()));
     sessions("commands", context, commands::session).await;
-    queries.await
+    queries.await.and(schedule.await)
 }
 
 /// One session after the other, with growing pauses while they fail.

@@ -1,4 +1,4 @@
-//! `task.create`, `task.start`, `task.stop`, and how a change of state is written and told.
+//! `task.create`, `task.start` (also a scheduled one), `task.stop`, and how a change of state is written and told.
 //!
 //! Locks are taken in one order everywhere: lease, counter, task.
 
@@ -7,6 +7,7 @@ use super::apply::{Handled, Refusal, task_not_found};
 use crate::bus::wire::v1::commands::TaskDraft;
 use crate::bus::wire::v1::events::TaskChange;
 use crate::bus::wire::v1::replies::{ErrorData, TaskReply, accepted};
+use crate::domain::ids::TaskId;
 use crate::domain::problem::{Code, Problem, Problems};
 use crate::domain::task::{Counts, StartObstacle, Task, TaskRef, TaskState, WrongState};
 use crate::store::{StoreError, Transaction};
@@ -72,20 +73,44 @@ pub(super) async fn make_room(context: &Context) {
 /// Starts a task; one that cannot be is accepted too, and says why.
 pub(super) async fn start(context: &Context, transaction: &mut Transaction, task: &TaskRef) -> Handled {
     let Some(task) = lock(transaction, task).await? else { return Ok(Err(task_not_found())) };
-    let obstacle = transaction.start_obstacle(&task.settings).await?;
-    let mut state = match task.state.after_start(obstacle) {
-        Ok(state) => state,
-        Err(wrong) => return Ok(Err(wrong_state(&task, wrong))),
-    };
+    if let Err(wrong) = task.state.after_start(None) {
+        return Ok(Err(wrong_state(&task, wrong)));
+    }
+    let (state, obstacle) = begin(context, transaction, &task).await?;
+    Ok(Ok(reply(&task, state, obstacle)))
+}
+
+/// Starts a task as it was scheduled, unless something has used that up meanwhile; tells where that led.
+pub(super) async fn start_as_scheduled(
+    context: &Context,
+    transaction: &mut Transaction,
+    task: TaskId,
+) -> Result<Option<TaskState>, StoreError> {
+    match lock(transaction, &TaskRef::Id(task)).await?.filter(|task| task.is_to_start(context.clock.now())) {
+        Some(task) => Ok(Some(begin(context, transaction, &task).await?.0)),
+        None => Ok(None),
+    }
+}
+
+/// Sets a locked task going that may be started, if nothing stands in the way; one with nobody left to call is
+/// complete at once.
+async fn begin(
+    context: &Context,
+    transaction: &mut Transaction,
+    task: &Task,
+) -> Result<(TaskState, Option<StartObstacle>), StoreError> {
+    let obstacle = transaction.start_obstacle(&task.settings, context.clock.now()).await?;
+    let mut state = TaskState::begin(obstacle);
     let nothing_left = transaction.census(task.no).await?.counts().all_final();
-    change(context, transaction, &task, (state, obstacle)).await?;
+    transaction.disarm_start(task.no).await?;
+    change(context, transaction, task, (state, obstacle)).await?;
     if state == TaskState::Running && nothing_left {
         let running = Task { state, ..task.clone() };
         state = TaskState::Completed;
         change(context, transaction, &running, (state, None)).await?;
     }
     transaction.wake(&task.settings.service_instance).await?;
-    Ok(Ok(reply(&task, state, obstacle)))
+    Ok((state, obstacle))
 }
 
 /// Stops a task: no claim slips in after the reply; calls in the air end by themselves.
@@ -99,6 +124,7 @@ pub(super) async fn stop(context: &Context, transaction: &mut Transaction, task:
         Ok(state) => state,
         Err(wrong) => return Ok(Err(wrong_state(&task, wrong))),
     };
+    transaction.disarm_start(task.no).await?;
     change(context, transaction, &task, (state, None)).await?;
     transaction.wake(&task.settings.service_instance).await?;
     Ok(Ok(reply(&task, state, None)))

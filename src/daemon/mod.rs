@@ -25,29 +25,52 @@ use stages::Stages;
 /// How long the hung-up calls may take to be recorded and told of.
 const AFTER_ABORT: Duration = Duration::from_secs(15);
 
-/// SIGTERM and SIGINT.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+/// Who asks the daemon to stop: once for the drain, once more for the abort.
+enum Stop {
+    /// SIGTERM and SIGINT.
+    Signals(Signal, Signal),
+    /// Whoever runs the daemon within its own process.
+    Token(Option<CancellationToken>),
 }
 
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+impl Stop {
+    fn signals() -> std::io::Result<Self> {
+        Ok(Self::Signals(signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
     }
 
     async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+        match self {
+            Self::Signals(terminate, interrupt) => tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            },
+            Self::Token(token) => {
+                match token {
+                    Some(token) => token.cancelled().await,
+                    // It asks but once.
+                    None => std::future::pending().await,
+                }
+                *token = None;
+                "a token"
+            }
         }
     }
 }
 
 /// Runs until a signal or a fallen stage, and stops in two steps.
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    let mut signals = Signals::new().context("signals cannot be handled")?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let stop = Stop::signals().context("signals cannot be handled")?;
+    let clean = run_until(stop, &settings, Arc::new(SystemClock)).await?;
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The same within a process that goes on, by another clock, until `stop` is cancelled; `true` when it ended as it
+/// should. Leases, time-outs and the bus keep to the machine's time.
+pub async fn run_inside(settings: &Settings, clock: Arc<dyn Clock>, stop: CancellationToken) -> anyhow::Result<bool> {
+    run_until(Stop::Token(Some(stop)), settings, clock).await
+}
+
+async fn run_until(mut stop: Stop, settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<bool> {
     let holder = Holder(uuid::Uuid::new_v4());
     tracing::info!(node = settings.node.name, %holder, version = env!("CARGO_PKG_VERSION"), "starting");
     let (store, feed) = Store::new(&settings.database, holder);
@@ -55,15 +78,15 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let prepared = tokio::spawn(prepare(store.clone(), settings.database.migrate_on_start));
     tokio::select! {
         prepared = prepared => prepared.context("the preparation fell")?,
-        name = signals.next() => {
-            tracing::info!(signal = name, "stopping before the start");
-            return Ok(ExitCode::SUCCESS);
+        asked_by = stop.next() => {
+            tracing::info!(asked_by, "stopping before the start");
+            return Ok(true);
         }
     }
-    let mut stages = Stages::start(&settings, (store.clone(), feed), clock).context("the stages cannot be started")?;
+    let mut stages = Stages::start(settings, (store.clone(), feed), clock).context("the stages cannot be started")?;
     let fell = tokio::select! {
-        name = signals.next() => {
-            tracing::info!(signal = name, grace = ?settings.shutdown.grace, "draining");
+        asked_by = stop.next() => {
+            tracing::info!(asked_by, grace = ?settings.shutdown.grace, "draining");
             false
         }
         stage = stages.fallen() => {
@@ -72,12 +95,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
     };
     systemd::stopping();
-    let drained = drain(&mut stages, &mut signals, settings.shutdown.grace).await;
+    let drained = drain(&mut stages, &mut stop, settings.shutdown.grace).await;
     if let Err(error) = store.sign_off().await {
         tracing::warn!(%error, "not signed off; others wait for the heartbeat to be gone");
     }
     tracing::info!(clean = drained && !fell, "stopped");
-    Ok(if drained && !fell { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(drained && !fell)
 }
 
 /// Waits for the database and brings it up to date.
@@ -97,12 +120,12 @@ async fn prepare(store: Store, migrate: bool) {
 }
 
 /// Drains, then aborts; `true` when every stage ended by itself.
-async fn drain(stages: &mut Stages, signals: &mut Signals, grace: Duration) -> bool {
+async fn drain(stages: &mut Stages, stop: &mut Stop, grace: Duration) -> bool {
     stages.drain();
     tokio::select! {
         clean = stages.ended() => return clean,
         () = tokio::time::sleep(grace) => tracing::warn!("the grace is over: hanging up"),
-        name = signals.next() => tracing::warn!(signal = name, "a second signal: hanging up"),
+        asked_by = stop.next() => tracing::warn!(asked_by, "asked a second time: hanging up"),
     }
     stages.hang_up();
     match tokio::time::timeout(AFTER_ABORT, stages.ended()).await {

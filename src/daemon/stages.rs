@@ -153,7 +153,7 @@ impl Parts<'_> {
             events: self.events(),
             rules: Rules {
                 default_region: settings.numbers.default_region,
-                default_time_zone: settings.tasks.time_zone,
+                default_time_zone: settings.tasks.time_zone.into(),
                 most_concurrency: settings.limits.task_concurrency,
                 trunks: self.capacities(),
             },

@@ -14,6 +14,7 @@ use crate::domain::call::CallEnd;
 use crate::domain::callee::{Callee, FailedReason};
 use crate::domain::phone_number::PhoneNumber;
 use crate::domain::pool::Slot;
+use crate::domain::redial::{RedialTerms, Tally};
 use crate::store::attempts::{EndedAttempt, FailedCallee, NewAttempt, OpenAttempt};
 use crate::store::tasks::RunningTask;
 
@@ -23,7 +24,7 @@ pub struct Attempt {
     pub task: TaskView,
     pub callee: Callee,
     pub attempt: u32,
-    pub uncounted: u32,
+    pub tally: Tally,
     pub caller_number: PhoneNumber,
 }
 
@@ -32,15 +33,16 @@ pub struct Attempt {
 pub struct TaskView {
     pub id: crate::domain::ids::TaskId,
     pub name: Arc<str>,
+    pub terms: Arc<RedialTerms>,
 }
 
 impl From<OpenAttempt> for Attempt {
     fn from(open: OpenAttempt) -> Self {
         Self {
-            task: TaskView { id: open.task_id, name: open.task_name.into() },
+            task: TaskView { id: open.task_id, name: open.task_name.into(), terms: open.terms.into() },
             callee: open.callee,
             attempt: open.attempt,
-            uncounted: open.uncounted,
+            tally: open.tally,
             caller_number: open.caller_number,
         }
     }
@@ -62,7 +64,7 @@ impl Attempt {
         NewAttempt {
             key: self.callee.key,
             attempt: self.attempt,
-            uncounted: self.uncounted,
+            tally: self.tally,
             caller_number: self.caller_number.e164().to_owned(),
         }
     }
@@ -83,7 +85,7 @@ impl Attempt {
 
     /// Judges the end of the call, for the recorder.
     pub fn ended(&self, context: &Context, end: CallEnd) -> EndingKind {
-        let verdict = context.uncounted.judge(&end, self.uncounted);
+        let verdict = context.uncounted.judge(&end, self.tally, &self.task.terms);
         let event = context.events.call_ended(self.view(), &end, verdict);
         let (key, attempt) = (self.callee.key, self.attempt);
         EndingKind::Attempt(Box::new(EndedAttempt { key, attempt, end, verdict, event }))

@@ -181,7 +181,7 @@ impl LeaseKeeper {
 
     /// Lets the owner of a lease know that it has it, and until when.
     fn seat(&mut self, lease: &HeldLease, asked: BootInstant) {
-        let difference = lease.database_time - self.context.clock.now();
+        let difference = lease.database_time - self.context.clock.machine_time();
         let agrees = difference.abs() <= CLOCK_TOLERANCE;
         if !agrees {
             let seconds = difference.num_seconds();

@@ -9,8 +9,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::attempt::TaskView;
 use crate::domain::callee::Callee;
+use crate::domain::calling_window::Gate;
+use crate::domain::phone_number::PhoneNumber;
 use crate::domain::progress::Progress;
+use crate::domain::redial::{RedialTerms, Tally};
 use crate::store::attempts::DueRedial;
 use crate::store::progress::Census;
 use crate::store::tasks::RunningTask;
@@ -28,7 +32,7 @@ const LOW: usize = 500;
 pub struct Candidate {
     pub callee: Callee,
     pub attempt: u32,
-    pub uncounted: u32,
+    pub tally: Tally,
     /// It waited in the redials; else it was never called.
     pub redial: bool,
 }
@@ -46,7 +50,10 @@ pub struct TaskQueue {
     pub maybe_done: bool,
     /// Attempts whose end is not recorded.
     pub open: u32,
+    /// When it may call.
+    pub gate: Gate,
     name: Arc<str>,
+    terms: Arc<RedialTerms>,
     claimed: i64,
     read: i64,
     fresh: VecDeque<Callee>,
@@ -58,7 +65,9 @@ pub struct TaskQueue {
 impl TaskQueue {
     pub fn new(task: RunningTask, census: &Census) -> Self {
         Self {
+            gate: Gate::new(task.settings.window.clone()),
             name: task.settings.name.as_str().into(),
+            terms: task.settings.redial_terms().into(),
             task,
             progress: Progress { calling: 0, ..census.progress.clone() },
             running: true,
@@ -72,6 +81,15 @@ impl TaskQueue {
             redials: VecDeque::new(),
             redials_stale: true,
         }
+    }
+
+    /// Takes over the task's settings as they are now.
+    pub fn set_task(&mut self, task: RunningTask) {
+        if task.settings != self.task.settings {
+            let Self { gate, name, terms, .. } = Self::new(task.clone(), &Census::default());
+            (self.gate, self.name, self.terms) = (gate, name, terms);
+        }
+        self.task = task;
     }
 
     /// Forgets what was read ahead: it may not be true any more.
@@ -125,19 +143,31 @@ impl TaskQueue {
         Ok(())
     }
 
+    /// Whether a redial is next, when one is wanted or not; `None` when nobody is.
+    fn redial_is_next(&self, now: DateTime<Utc>, wanted: bool) -> Option<bool> {
+        let due = self.redials.front().is_some_and(|redial| redial.due_at <= now);
+        match due && (wanted || self.fresh.is_empty()) {
+            true => Some(true),
+            false => (!self.fresh.is_empty()).then_some(false),
+        }
+    }
+
+    /// The caller number that the next callee was called from, and should be called from again.
+    pub fn number_of_next(&self, now: DateTime<Utc>, redial: bool) -> Option<&PhoneNumber> {
+        self.redial_is_next(now, redial)?.then(|| self.redials.front())?.and_then(|next| next.caller_number.as_ref())
+    }
+
     /// The next callee, `redial` or fresh as asked, else the other kind.
     pub fn next(&mut self, now: DateTime<Utc>, redial: bool) -> Option<Candidate> {
-        let due = self.redials.front().is_some_and(|redial| redial.due_at <= now);
-        if due && (redial || self.fresh.is_empty()) {
-            let next = self.redials.pop_front()?;
+        if self.redial_is_next(now, redial)? {
+            let DueRedial { callee, attempt, tally, .. } = self.redials.pop_front()?;
             if self.redials.is_empty() {
                 self.redials_stale = true;
             }
-            let DueRedial { callee, attempt, uncounted, .. } = next;
-            return Some(Candidate { callee, attempt, uncounted, redial: true });
+            return Some(Candidate { callee, attempt, tally, redial: true });
         }
         let callee = self.fresh.pop_front()?;
-        Some(Candidate { callee, attempt: 1, uncounted: 0, redial: false })
+        Some(Candidate { callee, attempt: 1, tally: Tally::default(), redial: false })
     }
 
     /// True when somebody is there to be called, now or when due.
@@ -145,9 +175,9 @@ impl TaskQueue {
         !self.fresh.is_empty() || !self.redials.is_empty()
     }
 
-    /// The task's name, for events.
-    pub fn name(&self) -> Arc<str> {
-        self.name.clone()
+    /// What an attempt needs of the task.
+    pub fn view(&self) -> TaskView {
+        TaskView { id: self.task.settings.id, name: self.name.clone(), terms: self.terms.clone() }
     }
 
     /// When the next redial is due, if one waits.

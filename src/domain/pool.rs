@@ -8,7 +8,8 @@
 //!
 //! One owner holds the pool and nobody else counts, so nothing here locks and no call costs a write.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::ids::TaskNo;
@@ -54,14 +55,29 @@ impl Gauge {
     }
 }
 
+/// A caller number with the slots that it has.
+#[derive(Debug, Default, Clone, Copy)]
+struct Number {
+    gauge: Gauge,
+    /// Its hours are over, or have not come.
+    closed: bool,
+    /// When it was used last, counted in calls: among equals the lowest is next.
+    turn: u64,
+}
+
+impl Number {
+    fn is_usable(self) -> bool {
+        !self.closed && self.gauge.free() > 0
+    }
+}
+
 /// Slots and pace of one service instance.
 #[derive(Debug, Default)]
 pub struct Pool {
     instance: Gauge,
     tasks: HashMap<TaskNo, Gauge>,
-    numbers: HashMap<PhoneNumber, Gauge>,
-    /// The numbers in turn; the front one is asked first.
-    turn: VecDeque<PhoneNumber>,
+    numbers: HashMap<PhoneNumber, Number>,
+    turns: u64,
     max_cps: u32,
     reserved: u32,
     placings: VecDeque<Instant>,
@@ -76,14 +92,22 @@ impl Pool {
     pub fn set_limits(&mut self, share: Share, numbers: &[CallerNumber]) {
         self.instance.limit = share.max_concurrent;
         self.max_cps = share.max_cps;
-        self.numbers.retain(|_, gauge| {
+        let listed: HashSet<&PhoneNumber> = numbers.iter().map(|caller| &caller.number).collect();
+        self.numbers.retain(|number, Number { gauge, .. }| {
             gauge.limit = 0;
-            gauge.held > 0
+            gauge.held > 0 || listed.contains(number)
         });
         for caller in numbers {
-            self.numbers.entry(caller.number.clone()).or_default().limit = caller.max_concurrent.unwrap_or(u32::MAX);
+            self.turns += 1;
+            let new = Number { turn: self.turns, ..Number::default() };
+            let number = self.numbers.entry(caller.number.clone()).or_insert(new);
+            number.gauge.limit = caller.max_concurrent.unwrap_or(u32::MAX).min(share.max_concurrent);
         }
-        self.turn = numbers.iter().map(|caller| caller.number.clone()).collect();
+    }
+
+    /// Says which numbers may not be used at the moment; all others may.
+    pub fn close_numbers(&mut self, is_closed: impl Fn(&PhoneNumber) -> bool) {
+        self.numbers.iter_mut().for_each(|(name, number)| number.closed = is_closed(name));
     }
 
     /// Sets which tasks may call, and how many calls each may have up.
@@ -109,18 +133,24 @@ impl Pool {
         self.tasks.get(&task).is_some_and(|gauge| gauge.free() > 0)
     }
 
-    /// Takes a slot and a permit for a call of `task`, from the next number in turn that is free.
-    pub fn take(&mut self, now: Instant, task: TaskNo) -> Option<Slot> {
+    /// Takes a slot and a permit for a call of `task`: from the number that is asked for if that can be, else from the
+    /// one with the most slots free, numbers with as many taking turns.
+    pub fn take(&mut self, now: Instant, task: TaskNo, preferred: Option<&PhoneNumber>) -> Option<Slot> {
         if self.room(now) == 0 || !self.task_has_room(task) {
             return None;
         }
-        let free = |number: &PhoneNumber| self.numbers.get(number).is_some_and(|gauge| gauge.free() > 0);
-        let place = self.turn.iter().position(free)?;
-        self.turn.rotate_left(place + 1);
-        let number = self.turn.back()?.clone();
+        let usable = |name: &&PhoneNumber| self.numbers.get(*name).is_some_and(|number| number.is_usable());
+        let number = preferred.filter(usable).or_else(|| self.most_free())?.clone();
         self.count(task, &number);
+        self.turns += 1;
+        self.numbers.entry(number.clone()).and_modify(|used| used.turn = self.turns);
         self.reserved += 1;
         Some(Slot { task, number, stage: Stage::Reserved })
+    }
+
+    fn most_free(&self) -> Option<&PhoneNumber> {
+        let usable = self.numbers.iter().filter(|(_, number)| number.is_usable());
+        usable.max_by_key(|(_, number)| (number.gauge.free(), Reverse(number.turn))).map(|(name, _)| name)
     }
 
     /// Holds a slot for a call that is in the air already, placed by another run of the daemon.
@@ -185,7 +215,7 @@ impl Pool {
     fn count(&mut self, task: TaskNo, number: &PhoneNumber) {
         self.instance.held += 1;
         self.tasks.entry(task).or_default().held += 1;
-        self.numbers.entry(number.clone()).or_default().held += 1;
+        self.numbers.entry(number.clone()).or_default().gauge.held += 1;
     }
 
     fn uncount(&mut self, task: TaskNo, number: &PhoneNumber) {
@@ -193,108 +223,11 @@ impl Pool {
         if let Some(gauge) = self.tasks.get_mut(&task) {
             gauge.held -= 1;
         }
-        if let Some(gauge) = self.numbers.get_mut(number) {
-            gauge.held -= 1;
+        if let Some(number) = self.numbers.get_mut(number) {
+            number.gauge.held -= 1;
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn number(last: u32) -> PhoneNumber {
-        PhoneNumber::from_stored(format!("+4930000000{last}"))
-    }
-
-    fn pool(max_concurrent: u32, max_cps: u32, numbers: &[Option<u32>]) -> Pool {
-        let mut pool = Pool::default();
-        let callers: Vec<_> = (0..)
-            .zip(numbers)
-            .map(|(last, &max_concurrent)| CallerNumber { number: number(last), max_concurrent })
-            .collect();
-        pool.set_limits(Share { max_concurrent, max_cps }, &callers);
-        pool.set_tasks(&[(TaskNo(1), u32::MAX)]);
-        pool
-    }
-
-    #[test]
-    fn a_slot_is_held_for_a_second_after_the_placing() {
-        let mut pool = pool(1, 100, &[None]);
-        let start = Instant::now();
-        let mut slot = pool.take(start, TaskNo(1)).unwrap();
-        pool.placed(&mut slot, start);
-        pool.ended(slot, start + Duration::from_millis(1));
-        assert!(pool.take(start + Duration::from_millis(999), TaskNo(1)).is_none());
-        assert_eq!(pool.next_change(), Some(start + PLACING_SECOND));
-        assert!(pool.take(start + PLACING_SECOND, TaskNo(1)).is_some());
-    }
-
-    #[test]
-    fn numbers_take_turns_and_a_full_one_is_passed_over() {
-        let mut pool = pool(10, 10, &[Some(1), None]);
-        let start = Instant::now();
-        let slots: Vec<_> = (0..4).filter_map(|_| pool.take(start, TaskNo(1))).collect();
-        let used: Vec<_> = slots.iter().map(|slot| slot.caller_number().clone()).collect();
-        assert_eq!(used, [number(0), number(1), number(1), number(1)]);
-        pool.set_limits(Share { max_concurrent: 10, max_cps: 10 }, &[]);
-        assert!(pool.take(start, TaskNo(1)).is_none(), "no number, no call");
-        slots.into_iter().for_each(|slot| pool.give_back(slot));
-        assert_eq!(pool.held(), 0);
-    }
-
-    #[test]
-    fn a_permit_that_is_given_back_can_be_used_at_once() {
-        let mut pool = pool(10, 1, &[None]);
-        let start = Instant::now();
-        let slot = pool.take(start, TaskNo(1)).unwrap();
-        assert!(pool.take(start, TaskNo(1)).is_none());
-        pool.give_back(slot);
-        assert!(pool.take(start, TaskNo(1)).is_some());
-    }
-
-    #[test]
-    fn a_slot_of_an_unknown_call_is_held_until_its_moment() {
-        let mut pool = pool(1, 10, &[None]);
-        let start = Instant::now();
-        let slot = pool.hold(TaskNo(1), number(0));
-        pool.linger(slot, start + Duration::from_secs(7));
-        assert!(pool.take(start + Duration::from_millis(6_999), TaskNo(1)).is_none());
-        assert!(pool.take(start + Duration::from_secs(7), TaskNo(1)).is_some());
-    }
-
-    proptest! {
-        /// Random takes, placings and ends, against a plain recount of the history after each step.
-        #[test]
-        fn no_limit_is_passed_in_any_history(steps in prop::collection::vec((0u8..4, 0u64..400), 1..300)) {
-            let (slots, cps, task_limit, number_limit) = (6, 4, 5, 3);
-            let mut pool = pool(slots, cps, &[Some(number_limit), Some(number_limit)]);
-            pool.set_tasks(&[(TaskNo(1), task_limit)]);
-            let mut now = Instant::now();
-            let (mut reserved, mut up, mut placed_at, mut lifetimes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-            for (step, wait) in steps {
-                match step {
-                    0 => reserved.extend(pool.take(now, TaskNo(1))),
-                    1 if !reserved.is_empty() => {
-                        let mut slot: Slot = reserved.remove(0);
-                        pool.placed(&mut slot, now);
-                        placed_at.push(now);
-                        up.push((now, slot));
-                    }
-                    2 if !up.is_empty() => {
-                        let (at, slot) = up.remove(0);
-                        pool.ended(slot, now);
-                        lifetimes.push((at, now.max(at + Duration::from_secs(1))));
-                    }
-                    _ => now += Duration::from_millis(wait),
-                }
-                let in_air = up.len() + lifetimes.iter().filter(|(_, end)| *end > now).count();
-                prop_assert!(in_air <= task_limit as usize);
-                let second = placed_at.iter().filter(|at| **at + Duration::from_secs(1) > now).count();
-                prop_assert!(second <= cps as usize);
-            }
-        }
-    }
-}
+mod tests;

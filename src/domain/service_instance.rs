@@ -1,7 +1,9 @@
 //! A service instance: caller numbers, limits and the trunk they belong to.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::calling_window::{CallingDays, CallingWindow, DailyRange, Zone};
 use super::ids::{ServiceInstanceId, TrunkName};
 use super::phone_number::PhoneNumber;
 
@@ -29,6 +31,29 @@ pub struct Share {
 pub struct CallerNumber {
     pub number: PhoneNumber,
     pub max_concurrent: Option<u32>,
+    pub hours: Option<NumberHours>,
+}
+
+/// When the carrier lets a caller number be used; it narrows the window of the task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NumberHours {
+    pub time_zone: Zone,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calling_days: Option<CallingDays>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calling_times: Option<Vec<DailyRange>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_call_times: Option<Vec<DailyRange>>,
+}
+
+impl NumberHours {
+    /// The window that is left, which may be none at all.
+    pub fn window(&self) -> CallingWindow {
+        let allowed = self.calling_times.as_deref().unwrap_or(&[DailyRange::WHOLE_DAY]);
+        let times = DailyRange::without(allowed, self.no_call_times.as_deref().unwrap_or_default());
+        CallingWindow { time_zone: self.time_zone, days: self.calling_days.unwrap_or(CallingDays::ALL), times }
+    }
 }
 
 /// A caller number as the store keeps it.
@@ -38,17 +63,39 @@ pub struct StoredCallerNumber {
     number: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_concurrent: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hours: Option<NumberHours>,
 }
 
 impl From<&CallerNumber> for StoredCallerNumber {
     fn from(caller: &CallerNumber) -> Self {
-        Self { number: caller.number.e164().to_owned(), max_concurrent: caller.max_concurrent }
+        let CallerNumber { number, max_concurrent, hours } = caller;
+        Self { number: number.e164().to_owned(), max_concurrent: *max_concurrent, hours: hours.clone() }
     }
 }
 
 impl From<StoredCallerNumber> for CallerNumber {
     fn from(stored: StoredCallerNumber) -> Self {
-        Self { number: PhoneNumber::from_stored(stored.number), max_concurrent: stored.max_concurrent }
+        let StoredCallerNumber { number, max_concurrent, hours } = stored;
+        Self { number: PhoneNumber::from_stored(number), max_concurrent, hours }
+    }
+}
+
+impl ServiceInstance {
+    /// Whether there will ever be an instant at which a call within `window` can be made from one of its numbers.
+    pub fn ever_calls_within(&self, window: &CallingWindow, now: DateTime<Utc>) -> bool {
+        let mut looked_at: Vec<CallingWindow> = Vec::new();
+        for caller in &self.caller_numbers {
+            let Some(hours) = caller.hours.as_ref().map(NumberHours::window) else { return true };
+            // Numbers of one carrier mostly have the same hours.
+            if !looked_at.contains(&hours) {
+                if window.ever_meets(&hours, now) {
+                    return true;
+                }
+                looked_at.push(hours);
+            }
+        }
+        false
     }
 }
 
@@ -93,6 +140,34 @@ impl TrunkCapacity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_number_whose_hours_meet_the_window_is_enough() {
+        let hours = |start, end, no_call_times| {
+            let calling_times = Some(vec![DailyRange { start, end }]);
+            NumberHours { time_zone: "UTC".parse().unwrap(), calling_days: None, calling_times, no_call_times }
+        };
+        let instance = |hours: &[Option<NumberHours>]| ServiceInstance {
+            id: ServiceInstanceId("line".into()),
+            name: "Line".into(),
+            trunk: TrunkName::new("simulated"),
+            share: Share { max_concurrent: 1, max_cps: 1 },
+            caller_numbers: (hours.iter().cloned())
+                .map(|hours| CallerNumber {
+                    number: PhoneNumber::from_stored("+49301".into()),
+                    max_concurrent: None,
+                    hours,
+                })
+                .collect(),
+        };
+        let morning = hours(540, 720, None);
+        let (evening, nothing) = (hours(1_020, 1_200, None), hours(540, 720, Some(vec![DailyRange::WHOLE_DAY])));
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let calls = |numbers: &[Option<NumberHours>]| instance(numbers).ever_calls_within(&morning.window(), now);
+        assert!(calls(&[Some(evening.clone()), Some(morning.clone())]));
+        assert!(calls(&[Some(evening.clone()), None]));
+        assert!(!calls(&[Some(evening), Some(nothing)]));
+    }
 
     #[test]
     fn shares_above_the_trunk_shrink_in_proportion() {

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::agent::Agent;
 use super::calling_window::CallingWindow;
 use super::ids::{AgentId, ServiceInstanceId, TaskId, TaskNo};
+use super::redial::{RedialRule, RedialTerms};
 use super::service_instance::ServiceInstance;
 
 /// Everything that `task.create` decides.
@@ -18,9 +19,44 @@ pub struct NewTask {
     pub agent: AgentId,
     pub service_instance: ServiceInstanceId,
     pub concurrency: u32,
+    pub start: StartMode,
     pub window: CallingWindow,
+    pub redial: Option<RedialRule>,
     pub ring_timeout_seconds: u32,
     pub max_talk_seconds: u32,
+}
+
+impl NewTask {
+    /// What it says about calling again.
+    pub fn redial_terms(&self) -> RedialTerms {
+        RedialTerms { rule: self.redial.clone(), window: self.window.clone() }
+    }
+}
+
+/// When a task runs for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartMode {
+    /// At the first import.
+    Immediate,
+    /// At this instant; in the past it means at the first import.
+    Scheduled(DateTime<Utc>),
+}
+
+impl StartMode {
+    /// As the wire and the store spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Immediate => "IMMEDIATE",
+            Self::Scheduled(_) => "SCHEDULED",
+        }
+    }
+
+    pub fn start_at(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Immediate => None,
+            Self::Scheduled(at) => Some(at),
+        }
+    }
 }
 
 /// A task as it is stored.
@@ -29,6 +65,8 @@ pub struct Task {
     pub no: TaskNo,
     pub settings: NewTask,
     pub state: TaskState,
+    /// Its scheduled start is still to come: nothing has used it up.
+    pub armed: bool,
     /// Why the start failed.
     pub reason: Option<String>,
     pub created_at: DateTime<Utc>,
@@ -67,6 +105,18 @@ pub enum TaskState {
     StartFailed,
     /// Every callee is final.
     Completed,
+}
+
+impl Task {
+    /// True when the first import must wait for the scheduled start.
+    pub fn waits_for_start(&self, now: DateTime<Utc>) -> bool {
+        self.armed && self.settings.start.start_at().is_some_and(|at| at > now)
+    }
+
+    /// True when the scheduled start is due and nothing else has started or stopped the task before.
+    pub fn is_to_start(&self, now: DateTime<Utc>) -> bool {
+        self.armed && self.state == TaskState::Stopped && !self.waits_for_start(now)
+    }
 }
 
 impl TaskState {
@@ -109,7 +159,8 @@ impl TaskState {
         }
     }
 
-    fn begin(obstacle: Option<StartObstacle>) -> Self {
+    /// Where every passage to running leads.
+    pub fn begin(obstacle: Option<StartObstacle>) -> Self {
         if obstacle.is_some() { Self::StartFailed } else { Self::Running }
     }
 }
@@ -142,16 +193,23 @@ pub enum StartObstacle {
     AgentNotPublished,
     ServiceInstanceUnknown,
     NoCallerNumbers,
+    /// No caller number may ever be used at a time at which the task may call.
+    WindowsNeverMeet,
 }
 
 impl StartObstacle {
     /// What stands in the way of a start with this agent and this service instance.
-    pub fn find(agent: Option<&Agent>, service_instance: Option<&ServiceInstance>) -> Option<Self> {
+    pub fn find(
+        (agent, service_instance): (Option<&Agent>, Option<&ServiceInstance>),
+        window: &CallingWindow,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
         match (agent, service_instance) {
             (None, _) => Some(Self::AgentUnknown),
             (Some(agent), _) if !agent.published => Some(Self::AgentNotPublished),
             (_, None) => Some(Self::ServiceInstanceUnknown),
             (_, Some(instance)) if instance.caller_numbers.is_empty() => Some(Self::NoCallerNumbers),
+            (_, Some(instance)) if !instance.ever_calls_within(window, now) => Some(Self::WindowsNeverMeet),
             _ => None,
         }
     }
@@ -163,6 +221,7 @@ impl StartObstacle {
             Self::AgentNotPublished => "AGENT_NOT_PUBLISHED",
             Self::ServiceInstanceUnknown => "SERVICE_INSTANCE_UNKNOWN",
             Self::NoCallerNumbers => "NO_CALLER_NUMBERS",
+            Self::WindowsNeverMeet => "WINDOWS_NEVER_MEET",
         }
     }
 }

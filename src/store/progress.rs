@@ -13,7 +13,7 @@ use crate::domain::progress::Progress;
 use crate::domain::task::{Counts, Task, TaskRef, TaskState};
 
 /// A full count of one task.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Census {
     pub imported: i64,
     pub open: i64,

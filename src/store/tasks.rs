@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -14,10 +15,9 @@ use super::schema::tasks;
 use super::service_instances;
 use super::{Store, StoreError, Transaction};
 use crate::domain::agent::Agent;
-use crate::domain::calling_window::CallingWindow;
 use crate::domain::ids::{AgentId, ServiceInstanceId, TaskId, TaskNo};
 use crate::domain::service_instance::{ServiceInstance, TrunkLoad};
-use crate::domain::task::{NewTask, StartObstacle, Task, TaskFilter, TaskRef, TaskState};
+use crate::domain::task::{NewTask, StartMode, StartObstacle, Task, TaskFilter, TaskRef, TaskState};
 
 /// What the owner of a service instance dials by.
 #[derive(Debug, Clone)]
@@ -46,7 +46,10 @@ struct Row {
     agent_id: String,
     service_instance_id: String,
     concurrency: i32,
+    start_at: Option<DateTime<Utc>>,
+    start_armed: bool,
     calling_window: Value,
+    redial: Option<Value>,
     ring_timeout_seconds: i32,
     max_talk_seconds: i32,
     created_at: DateTime<Utc>,
@@ -57,7 +60,6 @@ struct Row {
 impl TryFrom<Row> for Task {
     type Error = StoreError;
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let window: CallingWindow = from_json(row.calling_window)?;
         let state = row.state.parse().map_err(|()| StoreError::Unreadable(format!("task state {}", row.state)))?;
         Ok(Self {
             no: TaskNo(row.task_no),
@@ -67,17 +69,62 @@ impl TryFrom<Row> for Task {
                 agent: AgentId(row.agent_id),
                 service_instance: ServiceInstanceId(row.service_instance_id),
                 concurrency: u32::try_from(row.concurrency).unwrap_or(0),
-                window,
+                start: row.start_at.map_or(StartMode::Immediate, StartMode::Scheduled),
+                window: from_json(row.calling_window)?,
+                redial: row.redial.map(from_json).transpose()?,
                 ring_timeout_seconds: u32::try_from(row.ring_timeout_seconds).unwrap_or(0),
                 max_talk_seconds: u32::try_from(row.max_talk_seconds).unwrap_or(0),
             },
             state,
+            armed: row.start_armed,
             reason: row.reason,
             created_at: row.created_at,
             started_at: row.started_at,
             completed_at: row.completed_at,
         })
     }
+}
+
+/// What the sender decides of a task and may decide anew; whoever writes it arms the scheduled start again.
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = tasks, treat_none_as_null = true)]
+struct Settings<'t> {
+    name: &'t str,
+    service_instance_id: &'t str,
+    concurrency: i32,
+    start_mode: &'static str,
+    start_at: Option<DateTime<Utc>>,
+    start_armed: bool,
+    calling_window: Value,
+    redial: Option<Value>,
+    ring_timeout_seconds: i32,
+    max_talk_seconds: i32,
+}
+
+impl<'t> From<&'t NewTask> for Settings<'t> {
+    fn from(task: &'t NewTask) -> Self {
+        let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+        Self {
+            name: &task.name,
+            service_instance_id: &task.service_instance.0,
+            concurrency: signed(task.concurrency),
+            start_mode: task.start.as_str(),
+            start_at: task.start.start_at(),
+            start_armed: task.start.start_at().is_some(),
+            calling_window: json!(task.window),
+            redial: task.redial.as_ref().map(|rule| json!(rule)),
+            ring_timeout_seconds: signed(task.ring_timeout_seconds),
+            max_talk_seconds: signed(task.max_talk_seconds),
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct ScheduledStart {
+    #[diesel(sql_type = SqlUuid)]
+    task_id: Uuid,
+    #[diesel(sql_type = Timestamptz)]
+    start_at: DateTime<Utc>,
 }
 
 /// Whether a new task's id and name can be had.
@@ -104,26 +151,19 @@ impl Transaction {
 
     /// Writes a new task and its counter.
     pub async fn create_task(&mut self, task: &NewTask, now: DateTime<Utc>) -> Result<TaskNo, StoreError> {
-        let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
         let no: i64 = diesel::insert_into(tasks::table)
             .values((
                 tasks::task_id.eq(task.id.0),
-                tasks::name.eq(&task.name),
-                tasks::state.eq(TaskState::Initializing.as_str()),
                 tasks::agent_id.eq(&task.agent.0),
-                tasks::service_instance_id.eq(&task.service_instance.0),
-                tasks::concurrency.eq(signed(task.concurrency)),
-                tasks::start_mode.eq("IMMEDIATE"),
-                tasks::calling_window.eq(json!(task.window)),
-                tasks::ring_timeout_seconds.eq(signed(task.ring_timeout_seconds)),
-                tasks::max_talk_seconds.eq(signed(task.max_talk_seconds)),
+                tasks::state.eq(TaskState::Initializing.as_str()),
                 tasks::created_at.eq(now),
+                Settings::from(task),
             ))
             .returning(tasks::task_no)
             .get_result(&mut self.connection)
             .await?;
         let query = diesel::sql_query("INSERT INTO task_counters (task_no) VALUES ($1)");
-        query.bind::<diesel::sql_types::BigInt, _>(no).execute(&mut self.connection).await?;
+        query.bind::<BigInt, _>(no).execute(&mut self.connection).await?;
         Ok(TaskNo(no))
     }
 
@@ -159,15 +199,38 @@ impl Transaction {
         Ok(())
     }
 
+    /// Uses up the scheduled start of a task, so that it does not fire any more.
+    pub async fn disarm_start(&mut self, task: TaskNo) -> Result<(), StoreError> {
+        let armed = tasks::table.find(task.0).filter(tasks::start_armed);
+        diesel::update(armed).set(tasks::start_armed.eq(false)).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
     /// What stands in the way of a start, by the records as they are now.
-    pub async fn start_obstacle(&mut self, task: &NewTask) -> Result<Option<StartObstacle>, StoreError> {
+    pub async fn start_obstacle(
+        &mut self,
+        task: &NewTask,
+        now: DateTime<Utc>,
+    ) -> Result<Option<StartObstacle>, StoreError> {
         let agent = self.agent(&task.agent).await?;
         let service_instance = self.service_instance(&task.service_instance).await?;
-        Ok(StartObstacle::find(agent.as_ref(), service_instance.as_ref()))
+        Ok(StartObstacle::find((agent.as_ref(), service_instance.as_ref()), &task.window, now))
     }
 }
 
 impl Store {
+    /// The stopped tasks whose scheduled start comes next, with when it comes.
+    pub async fn scheduled_starts(&self, most: i64) -> Result<Vec<(TaskId, DateTime<Utc>)>, StoreError> {
+        // The state stands in the text, so that the plan can always use the index on just these rows.
+        let query = diesel::sql_query(
+            "SELECT task_id, start_at FROM tasks WHERE start_armed AND state = 'STOPPED' AND deleted_at IS NULL
+             ORDER BY start_at LIMIT $1",
+        );
+        let query = query.bind::<BigInt, _>(most);
+        let rows: Vec<ScheduledStart> = query.load(&mut self.connection().await?).await?;
+        Ok(rows.into_iter().map(|row| (TaskId(row.task_id), row.start_at)).collect())
+    }
+
     /// Tasks from the newest to the oldest.
     pub async fn list_tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>, StoreError> {
         let mut query = tasks::table

@@ -18,6 +18,7 @@ mod numbers;
 mod order;
 mod queries;
 mod rows;
+mod schedules;
 mod service_instances;
 mod starts;
 mod states;

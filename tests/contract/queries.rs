@@ -14,6 +14,9 @@ async fn a_task_tells_every_field_of_its_creation_and_what_became_of_it() {
     site.put_line(10, 50).await;
     let body = with(orders::task("whole", 7), "timeZone", json!("Europe/Berlin"));
     let body = with(with(body, "ringTimeoutSeconds", json!(30)), "maxTalkSeconds", json!(600));
+    let redial = json!({"reasons": ["SUSPEND", "CALL_REJECTED"], "times": 2, "intervalMinutes": 720});
+    let body = with(with(body, "redial", redial), "startMode", json!("SCHEDULED"));
+    let body = with(body, "startAt", json!("2026-01-01T09:00:00.000Z"));
     let task = site.upstream.accept("task.create", &body).await["taskId"].as_str().unwrap().to_owned();
     site.import(&task, &rows(0..6)).await;
     site.ledger.completed(&task, SOON).await;

@@ -39,6 +39,27 @@ async fn every_problem_of_a_service_instance_is_named_at_once() {
 }
 
 #[tokio::test]
+async fn mistakes_in_the_hours_of_numbers_are_named_at_once() {
+    let site = Site::start("number-hours", &Plan::default()).await;
+    let night = json!([{"start": "00:00", "end": "06:00"}, {"start": "22:00", "end": "24:00"}]);
+    let right = json!({"number": orders::CALLER, "timeZone": "Europe/Berlin", "callingDays": ["MONDAY"],
+        "callingTimes": [{"start": "09:00", "end": "17:00"}], "noCallTimes": night});
+    let put = |numbers: Value| orders::with(orders::line("one", 5, 5), "callerNumbers", numbers);
+    site.upstream.accept("service-instance.put", &put(json!([right]))).await;
+    let wrong = json!({"number": "+493055500002", "timeZone": "Mars/Base", "callingDays": ["FUNDAY"],
+        "callingTimes": [{"start": "17:00", "end": "09:00"}],
+        "noCallTimes": [{"start": "22:00", "end": "24:30"}, {"start": "01:00", "end": "03:00"}, {"start": "02:00", "end": "04:00"}]});
+    let errors = [
+        "INVALID_VALUE callerNumbers[1].timeZone",
+        "INVALID_VALUE callerNumbers[1].callingDays[0]",
+        "INVALID_VALUE callerNumbers[1].callingTimes[0].end",
+        "INVALID_VALUE callerNumbers[1].noCallTimes[0].end",
+        "INVALID_VALUE callerNumbers[1].noCallTimes",
+    ];
+    site.upstream.reject("service-instance.put", &put(json!([right, wrong])), &errors).await;
+}
+
+#[tokio::test]
 async fn a_service_instance_needs_a_trunk_of_the_settings() {
     let site = Site::start("trunk-unknown", &Plan::default()).await;
     let unknown = orders::with(orders::line("one", 5, 5), "trunk", json!("nowhere"));

@@ -39,6 +39,30 @@ async fn a_line_without_numbers_fails_the_start() {
     assert!(site.record().calls.is_empty());
 }
 
+/// The window of the task is the morning in Berlin, when it is night in Auckland.
+#[tokio::test]
+async fn a_line_whose_hours_never_meet_the_window_fails_the_start() {
+    let site = Site::start("start-windows", &Plan::default()).await;
+    site.put_line(10, 50).await;
+    let hours = |zone: &str, start: &str, end: &str| {
+        let times = json!([{"start": start, "end": end}]);
+        let numbers = json!([{"number": orders::CALLER, "timeZone": zone, "callingTimes": times}]);
+        with(orders::line(orders::LINE, 10, 50), "callerNumbers", numbers)
+    };
+    site.upstream.accept("service-instance.put", &hours("Pacific/Auckland", "09:00", "17:00")).await;
+    let body = with(orders::task("morning", 5), "timeZone", json!("Europe/Berlin"));
+    let body = with(body, "callingTimes", json!([{"start": "09:00", "end": "12:00"}]));
+    let task = site.upstream.accept("task.create", &body).await["taskId"].as_str().unwrap().to_owned();
+    site.import(&task, &rows(0..3)).await;
+    assert_failed(&site, &task, "WINDOWS_NEVER_MEET").await;
+    let start = json!({"taskId": task});
+    let reply = site.upstream.accept("task.start", &start).await;
+    let failed = (&json!("START_FAILED"), &json!("WINDOWS_NEVER_MEET"));
+    assert_eq!((&reply["state"], &reply["reason"]), failed, "{reply}");
+    site.upstream.accept("service-instance.put", &hours("Europe/Berlin", "11:59", "13:00")).await;
+    assert_eq!(site.upstream.accept("task.start", &start).await["state"], "RUNNING");
+}
+
 /// Unpublishing stops no running task.
 #[tokio::test]
 async fn a_running_task_keeps_running_without_its_agent() {

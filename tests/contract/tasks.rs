@@ -86,6 +86,52 @@ async fn single_mistakes_in_a_task_have_their_code_and_field() {
 }
 
 #[tokio::test]
+async fn mistakes_in_times_starts_and_redials_are_named_at_once() {
+    let site = Site::start("task-times", &Plan::default()).await;
+    site.put_line(5, 5).await;
+    let spoilt = |fields: Value| {
+        let start = orders::task("one", 5);
+        fields.as_object().unwrap().iter().fold(start, |body, (field, value)| with(body, field, value.clone()))
+    };
+    let times = json!([{"start": "24:00", "end": "24:00"}, {"start": "09:00", "end": "09:00"}, {"end": "9"},
+        {"start": "10:00", "end": "12:00"}, {"start": "11:59", "end": "13:00", "odd": 1}, {"start": "11:00", "end": "11:30"}, 5]);
+    let errors = [
+        "INVALID_VALUE callingTimes[0].start",
+        "INVALID_VALUE callingTimes[1].end",
+        "REQUIRED callingTimes[2].start",
+        "INVALID_VALUE callingTimes[2].end",
+        "UNKNOWN_FIELD callingTimes[4].odd",
+        "WRONG_TYPE callingTimes[6]",
+        "INVALID_VALUE callingTimes",
+        "OUT_OF_RANGE callingDays",
+        "REQUIRED startAt",
+        "REQUIRED redial.reasons",
+        "OUT_OF_RANGE redial.times",
+        "WRONG_TYPE redial.intervalMinutes",
+        "UNKNOWN_FIELD redial.odd",
+    ];
+    let body = json!({"callingTimes": times, "callingDays": [], "startMode": "SCHEDULED",
+        "redial": {"times": 4, "intervalMinutes": "5", "odd": 1}});
+    site.upstream.reject("task.create", &spoilt(body), &errors).await;
+    let redial = |field: &str, value: Value| json!({"redial": with(json!({"reasons": ["USER_BUSY"], "times": 1, "intervalMinutes": 1}), field, value)});
+    for (fields, error) in [
+        (json!({"callingTimes": []}), "OUT_OF_RANGE callingTimes"),
+        (json!({"callingDays": ["MONDAY", "MONDAY"]}), "INVALID_VALUE callingDays"),
+        (json!({"startMode": "SCHEDULED", "startAt": "tomorrow"}), "INVALID_VALUE startAt"),
+        (json!({"startMode": "SCHEDULED", "startAt": 5}), "WRONG_TYPE startAt"),
+        (json!({"startMode": "SCHEDULED", "startAt": "2030-01-01T00:00:00"}), "INVALID_VALUE startAt"),
+        (json!({"redial": []}), "WRONG_TYPE redial"),
+        (redial("reasons", json!([])), "OUT_OF_RANGE redial.reasons"),
+        (redial("reasons", json!(["USER_BUSY", "USER_BUSY"])), "INVALID_VALUE redial.reasons"),
+        (redial("reasons", json!(["NO_ANSWER", "ANSWERED"])), "INVALID_VALUE redial.reasons[1]"),
+        (redial("times", json!(0)), "OUT_OF_RANGE redial.times"),
+        (redial("intervalMinutes", json!(721)), "OUT_OF_RANGE redial.intervalMinutes"),
+    ] {
+        site.upstream.reject("task.create", &spoilt(fields), &[error]).await;
+    }
+}
+
+#[tokio::test]
 async fn a_start_or_stop_needs_one_task_in_the_right_state() {
     let site = Site::start("task-address", &Plan::default()).await;
     site.put_line(5, 5).await;

@@ -1,19 +1,32 @@
-//! One process of the daemon: started, waited for, ended by its pid. It never outlives the test.
+//! One daemon: a process, started, waited for, ended by its pid; or, where a test sets the clock, a part of the
+//! test's own process. It never outlives the test.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use calltaskd::clock::Clock;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use super::patience::{SOON, until};
+use super::patience::{self, SOON, until, within};
+use super::servers::Place;
 
-/// A running daemon. Its log stays in the test's folder.
+/// A running daemon. The log of a process stays in the test's folder.
 pub struct Daemon {
-    child: Child,
+    body: Body,
     log: PathBuf,
+}
+
+enum Body {
+    Process(Child),
+    Inside { stop: CancellationToken, ended: JoinHandle<bool> },
 }
 
 impl Daemon {
@@ -25,7 +38,32 @@ impl Daemon {
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        Self { child, log }
+        Self { body: Body::Process(child), log }
+    }
+
+    /// Starts it within this process, by another clock, and waits until it consumes.
+    pub async fn inside(settings: &Path, place: &Place, clock: Arc<dyn Clock>) -> Self {
+        let settings = calltaskd::settings::load(Some(settings), []).unwrap();
+        // Commands have one consumer at a time, however many daemons there are.
+        let before = consumers(place, "queries").await;
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let ended =
+            tokio::spawn(async move { calltaskd::daemon::run_inside(&settings, clock, stopped).await.unwrap() });
+        let consumes = async {
+            while consumers(place, "queries").await <= before || consumers(place, "commands").await == 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        within("the daemon to consume commands and queries", SOON, consumes).await;
+        Self { body: Body::Inside { stop, ended }, log: PathBuf::new() }
+    }
+
+    fn child(&mut self) -> &mut Child {
+        match &mut self.body {
+            Body::Process(child) => child,
+            Body::Inside { .. } => panic!("this daemon is no process of its own"),
+        }
     }
 
     /// Starts it and waits until it says that it is ready.
@@ -33,7 +71,7 @@ impl Daemon {
         let mut daemon = Self::launch(settings, log);
         let what = format!("the daemon to be ready ({})", daemon.log.display());
         until(&what, SOON, || {
-            let exit = daemon.child.try_wait().unwrap();
+            let exit = daemon.child().try_wait().unwrap();
             assert!(exit.is_none(), "{what}; it ended instead: {exit:?}");
             daemon.has_logged("ready").then_some(())
         })
@@ -54,41 +92,48 @@ impl Daemon {
     }
 
     /// Suspends it, as a paused virtual machine is: it neither runs nor knows of it.
-    pub fn suspend(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    pub fn suspend(&mut self) {
+        kill_process(Pid::from_child(self.child()), Signal::STOP).unwrap();
     }
 
     /// Lets it go on after [`suspend`](Self::suspend).
-    pub fn resume(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
+    pub fn resume(&mut self) {
+        kill_process(Pid::from_child(self.child()), Signal::CONT).unwrap();
     }
 
     /// Its exit, if it has ended.
     pub fn try_exit(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().unwrap()
+        self.child().try_wait().unwrap()
     }
 
     /// Asks it to stop, as systemd does.
     pub fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        match &self.body {
+            Body::Process(child) => kill_process(Pid::from_child(child), Signal::TERM).unwrap(),
+            Body::Inside { stop, .. } => stop.cancel(),
+        }
     }
 
     /// Ends it without any warning, as a crash does.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child().kill().unwrap();
+        self.child().wait().unwrap();
     }
 
     /// Waits for its end.
     pub async fn exit(&mut self, within: Duration) -> ExitStatus {
         let what = format!("the daemon's end ({})", self.log.display());
-        let child = &mut self.child;
+        let child = self.child();
         until(&what, within, || child.try_wait().unwrap()).await
     }
 
     /// Stops it, which must succeed.
     pub async fn stop(&mut self, within: Duration) {
         self.terminate();
+        if let Body::Inside { ended, .. } = &mut self.body {
+            let clean = patience::within("the daemon's end", within, ended).await.unwrap();
+            return assert!(clean, "the daemon did not end as it should");
+        }
         let status = self.exit(within).await;
         assert_eq!(status.code(), Some(0), "the exit code after a stop ({})", self.log.display());
     }
@@ -96,10 +141,23 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Fails when it has ended already, which is as good.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        match &mut self.body {
+            Body::Process(child) => {
+                // Fails when it has ended already, which is as good.
+                drop(child.kill());
+                drop(child.wait());
+            }
+            Body::Inside { stop, .. } => stop.cancel(),
+        }
     }
+}
+
+/// How many daemons consume this queue of the contract; none, while it is not there.
+async fn consumers(place: &Place, queue: &str) -> u32 {
+    let Ok((_connection, channel)) = place.channel().await else { return 0 };
+    let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+    let queue = channel.queue_declare(place.name(queue).into(), passive, FieldTable::default()).await;
+    queue.map_or(0, |queue| queue.consumer_count())
 }
 
 /// The program with its settings, and without any that this process's environment has for it.

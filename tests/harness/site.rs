@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use calltaskd::clock::Clock;
 use serde_json::{Value, json};
 
 use super::agreement;
@@ -46,11 +48,33 @@ impl Site {
 
     /// Starts a daemon; only events of these routing keys find a queue.
     pub async fn listening(name: &str, plan: &Plan, patterns: &[&str]) -> Self {
+        Self::around(name, patterns, async |servers, folder| {
+            start_daemon(folder, 1, plan.toml(&servers.place, &record_path(folder))).await
+        })
+        .await
+    }
+
+    /// Starts a daemon that goes by a clock of the test, within the test's process.
+    pub async fn on_clock(name: &str, plan: &Plan, clock: &Arc<impl Clock + 'static>) -> Self {
+        Self::around(name, &["#"], async |servers, folder| {
+            let (settings, _) = files(folder, 1, plan.toml(&servers.place, &record_path(folder)));
+            Daemon::inside(&settings, &servers.place, clock.clone()).await
+        })
+        .await
+    }
+
+    /// Starts one more daemon beside the first, by the same clock.
+    pub async fn one_more(&self, plan: &Plan, clock: &Arc<impl Clock + 'static>) -> Daemon {
+        let (settings, _) = files(&self.folder, self.daemons + 1, plan.toml(self.place(), &record_path(&self.folder)));
+        Daemon::inside(&settings, self.place(), clock.clone()).await
+    }
+
+    async fn around(name: &str, patterns: &[&str], daemon: impl AsyncFnOnce(&Servers, &Path) -> Daemon) -> Self {
         let folder = folder(name);
         println!("the settings, the log and the record of this test: {}", folder.display());
         let servers = Servers::fresh().await;
         let ledger = Ledger::open(&servers.place, patterns).await;
-        let daemon = start_daemon(&folder, 1, plan.toml(&servers.place, &record_path(&folder))).await;
+        let daemon = daemon(&servers, &folder).await;
         let upstream = Upstream::connect(&servers.place).await;
         Self { daemon, upstream, ledger, folder, daemons: 1, servers }
     }
@@ -109,8 +133,13 @@ impl Site {
 
     /// Creates a task and gives its id.
     pub async fn create(&self, name: &str, concurrency: u32) -> String {
-        let reply = self.upstream.accept("task.create", &orders::task(name, concurrency)).await;
-        assert_eq!((&reply["name"], &reply["state"]), (&json!(name), &json!("INITIALIZING")), "{reply}");
+        self.create_as(&orders::task(name, concurrency)).await
+    }
+
+    /// Creates the task of this body and gives its id.
+    pub async fn create_as(&self, body: &Value) -> String {
+        let reply = self.upstream.accept("task.create", body).await;
+        assert_eq!((&reply["name"], &reply["state"]), (&body["name"], &json!("INITIALIZING")), "{reply}");
         reply["taskId"].as_str().unwrap().to_owned()
     }
 

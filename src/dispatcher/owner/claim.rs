@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Owner;
-use crate::dispatcher::attempt::{Attempt, TaskView, watch};
+use crate::dispatcher::attempt::{Attempt, watch};
 use crate::dispatcher::recorder::Ending;
 use crate::domain::ids::CalleeKey;
 use crate::domain::pool::Slot;
@@ -62,27 +62,27 @@ impl Owner {
 
     fn pick(&mut self) -> Vec<Pick> {
         let (now, clock_now) = (Instant::now(), self.context.clock.now());
+        let open = self.open_tasks(clock_now);
         let mut picks: Vec<Pick> = Vec::new();
         while picks.len() < BATCH {
             // Ready redials go first, up to half.
             let redial = picks.len().is_multiple_of(2);
             let (pool, tasks) = (&mut self.pool, &mut self.tasks);
             let picked = self.rotation.next(|no| {
-                let queue = tasks.get_mut(&no).filter(|queue| queue.task.settings.window.is_open(clock_now))?;
+                let queue = tasks.get_mut(&no).filter(|_| open.contains(&no))?;
                 if !queue.has_candidates() || !pool.task_has_room(no) {
                     return None;
                 }
-                let slot = pool.take(now, no)?;
+                let slot = pool.take(now, no, queue.number_of_next(clock_now, redial))?;
                 let Some(candidate) = queue.next(clock_now, redial) else {
                     pool.give_back(slot);
                     return None;
                 };
-                let task = TaskView { id: queue.task.settings.id, name: queue.name() };
                 let attempt = Attempt {
-                    task,
+                    task: queue.view(),
                     callee: candidate.callee,
                     attempt: candidate.attempt,
-                    uncounted: candidate.uncounted,
+                    tally: candidate.tally,
                     caller_number: slot.caller_number().clone(),
                 };
                 Some(Pick { attempt, redial: candidate.redial, slot })
@@ -141,11 +141,12 @@ impl Owner {
     fn place(&mut self, pick: Pick, asked: Instant) -> Option<CalleeKey> {
         let Pick { attempt, mut slot, redial } = pick;
         let key = attempt.callee.key;
+        let clock_now = self.context.clock.now();
         let placing = self.tasks.get_mut(&key.task).and_then(|queue| {
             if !redial {
                 queue.note_claimed(key.seq);
             }
-            let open = queue.task.settings.window.is_open(self.context.clock.now());
+            let open = queue.gate.is_open(clock_now) && self.numbers.is_open(slot.caller_number(), clock_now);
             open.then(|| attempt.order(&queue.task))
         });
         let trusted = self.fence.as_ref().is_some_and(|fence| self.tenure.borrow().holds(fence.epoch));

@@ -6,6 +6,7 @@
 //! up, and begins again with a takeover when the lease comes back.
 
 mod claim;
+mod hours;
 mod takeover;
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,6 +28,7 @@ use crate::domain::pool::{Pool, Slot};
 use crate::domain::rotation::Rotation;
 use crate::store::StoreError;
 use crate::store::leases::Fence;
+use hours::NumberGates;
 
 /// How often the store is asked for news, in case a message was lost.
 const POLL: Duration = Duration::from_secs(1);
@@ -54,6 +56,7 @@ pub struct Owner {
     recorder: mpsc::UnboundedSender<Ending>,
 
     pool: Pool,
+    numbers: NumberGates,
     rotation: Rotation,
     tasks: BTreeMap<TaskNo, TaskQueue>,
     /// Attempts of this process of whose end we have not heard that it is recorded.
@@ -87,6 +90,7 @@ impl Owner {
             reports: mpsc::unbounded_channel(),
             recorder,
             pool: Pool::default(),
+            numbers: NumberGates::default(),
             rotation: Rotation::default(),
             tasks: BTreeMap::new(),
             open: HashMap::new(),
@@ -238,12 +242,13 @@ impl Owner {
 
     /// Waits until there may be something to do.
     async fn wait(&mut self) {
-        let until = self.next_moment();
+        let (until, hour) = (self.next_moment(), self.hour());
         tokio::select! {
             Some(report) = self.reports.1.recv() => self.take(report),
             () = self.wake.notified() => self.look_due = Instant::now(),
             Ok(()) = self.tenure.changed() => {}
             () = tokio::time::sleep_until(until.into()) => {}
+            () = Self::next_hour(&*self.context.clock, hour) => {}
             () = self.context.drain.cancelled(), if self.fence.is_some() => {}
         }
     }
@@ -264,9 +269,6 @@ impl Owner {
         if room_now {
             until = until.min(self.claim_due);
         }
-        let clock_now = self.context.clock.now();
-        let later = self.tasks.values().filter_map(TaskQueue::next_due).filter(|due| *due > clock_now);
-        let wait = later.min().and_then(|due| (due - clock_now).to_std().ok());
-        wait.map_or(until, |wait| until.min(now + wait))
+        until
     }
 }

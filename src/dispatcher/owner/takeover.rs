@@ -66,6 +66,7 @@ impl Owner {
             tracing::error!(%trunk, "ALARM: the trunk's limits are below the shares on it; every share is scaled down");
         }
         self.pool.set_limits(share, &instance.caller_numbers);
+        self.numbers.set(&instance.caller_numbers);
         let running: Vec<TaskNo> = work.tasks.iter().map(|task| task.no).collect();
         // A task that was stopped is counted on while its calls are up.
         self.tasks.retain(|no, queue| {
@@ -74,7 +75,7 @@ impl Owner {
         });
         for task in &work.tasks {
             match self.tasks.get_mut(&task.no) {
-                Some(queue) => queue.task = task.clone(),
+                Some(queue) => queue.set_task(task.clone()),
                 None => {
                     let census = self.context.store.census(task.no).await?;
                     let mut queue = TaskQueue::new(task.clone(), &census);

@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, BigInt, Integer, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 
 use crate::domain::ids::{CalleeKey, TaskNo};
+use crate::domain::redial::Tally;
 use crate::store::leases::Fence;
 use crate::store::{Store, StoreError};
 
@@ -18,8 +19,7 @@ pub struct NewAttempt {
     pub key: CalleeKey,
     /// From 1.
     pub attempt: u32,
-    /// Failures in a row before it that were not the callee's.
-    pub uncounted: u32,
+    pub tally: Tally,
     pub caller_number: String,
 }
 
@@ -38,7 +38,7 @@ impl ClaimedAttempt {
     }
 }
 
-/// `$1`–`$4` are the fence, `$5`–`$9` the attempts.
+/// `$1`–`$4` are the fence, `$5`–`$10` the attempts.
 const FENCE_AND_WANTED: &str = "
     WITH fence AS (
         SELECT service_instance_id, holder FROM leases
@@ -46,11 +46,14 @@ const FENCE_AND_WANTED: &str = "
           AND expires_at > clock_timestamp()
         FOR SHARE),
     wanted AS (
-        SELECT * FROM unnest($5, $6, $7, $8, $9) AS w (task_no, seq, attempt, uncounted, caller_number))";
+        SELECT * FROM unnest($5, $6, $7, $8, $9, $10) AS w
+        (task_no, seq, attempt, uncounted, counted_attempts, caller_number))";
 
 const FRESH: &str = "
-    INSERT INTO open_attempts (task_no, seq, attempt, uncounted, service_instance_id, holder, caller_number, claimed_at)
-    SELECT w.task_no, w.seq, w.attempt, w.uncounted, f.service_instance_id, f.holder, w.caller_number, clock_timestamp()
+    INSERT INTO open_attempts (task_no, seq, attempt, uncounted, counted_attempts, service_instance_id, holder,
+        caller_number, claimed_at)
+    SELECT w.task_no, w.seq, w.attempt, w.uncounted, w.counted_attempts, f.service_instance_id, f.holder,
+        w.caller_number, clock_timestamp()
     FROM fence f, wanted w
     RETURNING task_no, seq";
 
@@ -59,8 +62,10 @@ const WAITING: &str = ",
         DELETE FROM redials r USING fence f, wanted w
         WHERE r.task_no = w.task_no AND r.seq = w.seq AND r.attempt = w.attempt
         RETURNING r.task_no, r.seq)
-    INSERT INTO open_attempts (task_no, seq, attempt, uncounted, service_instance_id, holder, caller_number, claimed_at)
-    SELECT w.task_no, w.seq, w.attempt, w.uncounted, f.service_instance_id, f.holder, w.caller_number, clock_timestamp()
+    INSERT INTO open_attempts (task_no, seq, attempt, uncounted, counted_attempts, service_instance_id, holder,
+        caller_number, claimed_at)
+    SELECT w.task_no, w.seq, w.attempt, w.uncounted, w.counted_attempts, f.service_instance_id, f.holder,
+        w.caller_number, clock_timestamp()
     FROM fence f, wanted w JOIN gone g USING (task_no, seq)
     RETURNING task_no, seq";
 
@@ -85,7 +90,8 @@ impl Store {
         let tasks: Vec<i64> = wanted.iter().map(|new| new.key.task.0).collect();
         let seqs: Vec<i64> = wanted.iter().map(|new| new.key.seq).collect();
         let attempts: Vec<i32> = wanted.iter().map(|new| signed(new.attempt)).collect();
-        let uncounted: Vec<i32> = wanted.iter().map(|new| signed(new.uncounted)).collect();
+        let uncounted: Vec<i32> = wanted.iter().map(|new| signed(new.tally.uncounted)).collect();
+        let counted: Vec<i32> = wanted.iter().map(|new| signed(new.tally.counted)).collect();
         let numbers: Vec<&str> = wanted.iter().map(|new| new.caller_number.as_str()).collect();
         Ok(diesel::sql_query(statement)
             .bind::<Text, _>(&fence.service_instance.0)
@@ -96,6 +102,7 @@ impl Store {
             .bind::<Array<BigInt>, _>(seqs)
             .bind::<Array<Integer>, _>(attempts)
             .bind::<Array<Integer>, _>(uncounted)
+            .bind::<Array<Integer>, _>(counted)
             .bind::<Array<Text>, _>(numbers)
             .load(&mut self.connection().await?)
             .await?)

@@ -10,7 +10,7 @@ use crate::domain::call::CallEnd;
 use crate::domain::callee::FailedReason;
 use crate::domain::event::Event;
 use crate::domain::ids::CalleeKey;
-use crate::domain::redial::{Next, Verdict};
+use crate::domain::redial::{Next, Tally, Verdict};
 use crate::store::{Store, StoreError, StoredEvent};
 
 /// An attempt whose call ended.
@@ -36,9 +36,9 @@ pub struct FailedCallee {
 const RECORD: &str = "
     WITH ended AS (
         SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-                             $21) AS e
+                             $21, $22) AS e
         (task_no, seq, attempt, result, counted, scope, sip_status, sip_reason, sip_q850, sip_rule, started_at,
-         ringing_at, answered_at, ended_at, hangup_by, due_at, uncounted, event_id, routing_key, body)),
+         ringing_at, answered_at, ended_at, hangup_by, due_at, uncounted, counted_attempts, event_id, routing_key, body)),
     gone AS (
         DELETE FROM open_attempts o USING ended e
         WHERE o.task_no = e.task_no AND o.seq = e.seq AND o.attempt = e.attempt
@@ -54,8 +54,8 @@ const RECORD: &str = "
         SELECT task_no, seq, 'COMPLETED', result, attempt, ended_at
         FROM ended JOIN gone USING (task_no, seq) WHERE due_at IS NULL),
     waiting AS (
-        INSERT INTO redials (task_no, seq, attempt, uncounted, due_at)
-        SELECT task_no, seq, attempt + 1, uncounted, due_at
+        INSERT INTO redials (task_no, seq, attempt, uncounted, counted_attempts, caller_number, due_at)
+        SELECT task_no, seq, attempt + 1, uncounted, counted_attempts, caller_number, due_at
         FROM ended JOIN gone USING (task_no, seq) WHERE due_at IS NOT NULL)
     INSERT INTO outbox (event_id, holder, event_type, routing_key, body)
     SELECT event_id, $1, 'call.ended', routing_key, body FROM ended JOIN gone USING (task_no, seq)
@@ -80,9 +80,10 @@ const GIVE_BACK: &str = "
     WITH gone AS (
         DELETE FROM open_attempts o USING unnest($1, $2) AS w (task_no, seq)
         WHERE o.task_no = w.task_no AND o.seq = w.seq AND o.holder = $4
-        RETURNING o.task_no, o.seq, o.attempt, o.uncounted)
-    INSERT INTO redials (task_no, seq, attempt, uncounted, due_at)
-    SELECT task_no, seq, attempt, uncounted, $3 FROM gone";
+        RETURNING o.task_no, o.seq, o.attempt, o.uncounted, o.counted_attempts, o.caller_number)
+    INSERT INTO redials (task_no, seq, attempt, uncounted, counted_attempts, caller_number, due_at)
+    SELECT task_no, seq, attempt, uncounted, counted_attempts, CASE WHEN attempt > 1 THEN caller_number END, $3
+    FROM gone";
 
 fn signed(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
@@ -111,7 +112,8 @@ impl Store {
             .bind::<Array<Timestamptz>, _>(column.of(|e| e.end.ended_at))
             .bind::<Array<Nullable<Text>>, _>(column.of(|e| Some(e.end.hangup_by?.as_str())))
             .bind::<Array<Nullable<Timestamptz>>, _>(column.of(|e| again(e).map(|(at, _)| at)))
-            .bind::<Array<Integer>, _>(column.of(|e| again(e).map_or(0, |(_, uncounted)| signed(uncounted))))
+            .bind::<Array<Integer>, _>(column.of(|e| again(e).map_or(0, |(_, tally)| signed(tally.uncounted))))
+            .bind::<Array<Integer>, _>(column.of(|e| again(e).map_or(0, |(_, tally)| signed(tally.counted))))
             .bind::<Array<SqlUuid>, _>(column.of(|e| e.event.id.0))
             .bind::<Array<Text>, _>(column.of(|e| e.event.routing_key.as_str()))
             .bind::<Array<Text>, _>(column.of(|e| e.event.body.as_str()))
@@ -162,10 +164,10 @@ impl Store {
     }
 }
 
-fn again(ended: &EndedAttempt) -> Option<(DateTime<Utc>, u32)> {
+fn again(ended: &EndedAttempt) -> Option<(DateTime<Utc>, Tally)> {
     match ended.verdict.next {
         Next::Nothing => None,
-        Next::Again { at, uncounted } => Some((at, uncounted)),
+        Next::Again { at, tally } => Some((at, tally)),
     }
 }
 

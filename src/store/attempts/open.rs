@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Double, Integer, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::callee::Callee;
 use crate::domain::ids::{Holder, ServiceInstanceId, TaskId, TaskNo};
 use crate::domain::phone_number::PhoneNumber;
+use crate::domain::redial::{RedialTerms, Tally};
+use crate::store::agents::from_json;
 use crate::store::callees::CalleeRow;
 use crate::store::daemons::SILENCE;
 use crate::store::{Store, StoreError};
@@ -20,9 +23,10 @@ use crate::store::{Store, StoreError};
 pub struct OpenAttempt {
     pub callee: Callee,
     pub attempt: u32,
-    pub uncounted: u32,
+    pub tally: Tally,
     pub task_id: TaskId,
     pub task_name: String,
+    pub terms: RedialTerms,
     pub caller_number: PhoneNumber,
     pub claimed_at: DateTime<Utc>,
     /// Since the claim, by the database's clock.
@@ -40,7 +44,9 @@ pub struct OpenAttempt {
 pub struct DueRedial {
     pub callee: Callee,
     pub attempt: u32,
-    pub uncounted: u32,
+    pub tally: Tally,
+    /// The number that it was called from.
+    pub caller_number: Option<PhoneNumber>,
     pub due_at: DateTime<Utc>,
 }
 
@@ -52,8 +58,18 @@ struct Row {
     attempt: i32,
     #[diesel(sql_type = Integer)]
     uncounted: i32,
+    #[diesel(sql_type = Integer)]
+    counted_attempts: i32,
+    #[diesel(sql_type = Nullable<Text>)]
+    caller_number: Option<String>,
     #[diesel(sql_type = Timestamptz)]
     at: DateTime<Utc>,
+}
+
+impl Row {
+    fn tally(&self) -> Tally {
+        Tally { counted: unsigned(self.counted_attempts), uncounted: unsigned(self.uncounted) }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -64,8 +80,10 @@ struct OpenRow {
     task_id: Uuid,
     #[diesel(sql_type = Text)]
     task_name: String,
-    #[diesel(sql_type = Text)]
-    caller_number: String,
+    #[diesel(sql_type = Jsonb)]
+    calling_window: Value,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    redial: Option<Value>,
     #[diesel(sql_type = Double)]
     age_seconds: f64,
     #[diesel(sql_type = Integer)]
@@ -91,7 +109,8 @@ impl Store {
     pub async fn open_attempts(&self, id: &ServiceInstanceId) -> Result<Vec<OpenAttempt>, StoreError> {
         let query = diesel::sql_query(
             "SELECT c.task_no, c.seq, c.called_number, c.out_id, c.batch_id, c.variables, o.attempt, o.uncounted,
-                    o.claimed_at AS at, t.task_id, t.name AS task_name, o.caller_number, o.holder,
+                    o.counted_attempts, o.caller_number, o.claimed_at AS at, t.task_id, t.name AS task_name,
+                    t.calling_window, t.redial, o.holder,
                     extract(epoch FROM clock_timestamp() - o.claimed_at)::double precision AS age_seconds,
                     t.ring_timeout_seconds, t.max_talk_seconds,
                     -- After the database was away nobody's silence means anything yet.
@@ -109,15 +128,19 @@ impl Store {
         let open = |row: OpenRow| {
             Ok(OpenAttempt {
                 attempt: unsigned(row.claimed.attempt),
-                uncounted: unsigned(row.claimed.uncounted),
+                tally: row.claimed.tally(),
                 claimed_at: row.claimed.at,
                 age: Duration::try_from_secs_f64(row.age_seconds).unwrap_or_default(),
                 ring_timeout: seconds(row.ring_timeout_seconds),
                 max_talk: seconds(row.max_talk_seconds),
+                caller_number: PhoneNumber::from_stored(row.claimed.caller_number.unwrap_or_default()),
                 callee: row.claimed.callee.try_into()?,
                 task_id: TaskId(row.task_id),
                 task_name: row.task_name,
-                caller_number: PhoneNumber::from_stored(row.caller_number),
+                terms: RedialTerms {
+                    rule: row.redial.map(from_json).transpose()?,
+                    window: from_json(row.calling_window)?,
+                },
                 holder: Holder(row.holder),
                 holder_alive: row.holder_alive,
             })
@@ -129,7 +152,7 @@ impl Store {
     pub async fn redials(&self, task: TaskNo, most: i64) -> Result<Vec<DueRedial>, StoreError> {
         let query = diesel::sql_query(
             "SELECT c.task_no, c.seq, c.called_number, c.out_id, c.batch_id, c.variables, r.attempt, r.uncounted,
-                    r.due_at AS at
+                    r.counted_attempts, r.caller_number, r.due_at AS at
              FROM redials r JOIN callees c USING (task_no, seq)
              WHERE r.task_no = $1 ORDER BY r.due_at LIMIT $2",
         );
@@ -138,8 +161,9 @@ impl Store {
         let redial = |row: Row| {
             Ok(DueRedial {
                 attempt: unsigned(row.attempt),
-                uncounted: unsigned(row.uncounted),
+                tally: row.tally(),
                 due_at: row.at,
+                caller_number: row.caller_number.map(PhoneNumber::from_stored),
                 callee: row.callee.try_into()?,
             })
         };

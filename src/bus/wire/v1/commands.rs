@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::import::{self, Import};
 use super::reading::{
-    ID_LENGTH, Rules, calling_days, daily_ranges, is_key, not_yet, task_id, text_map, time_zone, trunk,
+    ID_LENGTH, Rules, calling_days, daily_ranges, instant_of, is_key, not_yet, redial_rule, task_id, text_map,
+    time_zone, trunk,
 };
 use crate::domain::agent::{Agent, AgentVariable, OutputTag};
 use crate::domain::calling_window::CallingWindow;
@@ -13,8 +14,8 @@ use crate::domain::fields::{Fields, Parsed, boolean, count, line, list, text};
 use crate::domain::ids::{AgentId, ServiceInstanceId, TaskId};
 use crate::domain::phone_number::PhoneNumber;
 use crate::domain::problem::{Code, Problem, Problems};
-use crate::domain::service_instance::{CallerNumber, ServiceInstance, Share};
-use crate::domain::task::{NewTask, TaskRef};
+use crate::domain::service_instance::{CallerNumber, NumberHours, ServiceInstance, Share};
+use crate::domain::task::{NewTask, StartMode, TaskRef};
 
 /// What a command asks for.
 #[derive(Debug)]
@@ -205,10 +206,18 @@ fn caller_number(value: &Value, rules: &Rules) -> Parsed<CallerNumber> {
         parsed.map_err(|error| Problem::new(Code::NumberInvalid, error.to_string()).into())
     });
     let max_concurrent = fields.optional("maxConcurrent", count(1..=1_000_000));
-    for key in ["timeZone", "callingDays", "callingTimes", "noCallTimes"] {
-        fields.optional(key, |_| Err::<(), _>(not_yet("", "hours of a caller number are").into()));
-    }
-    complete(fields.finish(), number.map(|number| CallerNumber { number, max_concurrent }))
+    let hours = number_hours(&mut fields, rules);
+    complete(fields.finish(), number.map(|number| CallerNumber { number, max_concurrent, hours }))
+}
+
+/// `None` also for a number that only names a zone: that restricts nothing.
+fn number_hours(fields: &mut Fields, rules: &Rules) -> Option<NumberHours> {
+    let time_zone = fields.optional("timeZone", time_zone).unwrap_or(rules.default_time_zone);
+    let calling_days = fields.optional("callingDays", calling_days);
+    let calling_times = fields.optional("callingTimes", daily_ranges);
+    let no_call_times = fields.optional("noCallTimes", daily_ranges);
+    let restricted = calling_days.is_some() || calling_times.is_some() || no_call_times.is_some();
+    restricted.then_some(NumberHours { time_zone, calling_days, calling_times, no_call_times })
 }
 
 fn task(body: &Value, rules: &Rules) -> TaskDraft {
@@ -221,9 +230,9 @@ fn task(body: &Value, rules: &Rules) -> TaskDraft {
     let agent = fields.required("agentId", line(ID_LENGTH)).map(AgentId);
     let service_instance = fields.required("serviceInstanceId", line(ID_LENGTH)).map(ServiceInstanceId);
     let concurrency = fields.required("concurrency", count(1..=rules.most_concurrency));
-    start_mode(&mut fields);
+    let start = start_mode(&mut fields);
     let window = window(&mut fields, rules);
-    fields.optional("redial", |_| Err::<(), _>(not_yet("", "redial is").into()));
+    let redial = fields.optional("redial", redial_rule);
     let ring_timeout = fields.optional("ringTimeoutSeconds", count(10..=120)).unwrap_or(45);
     let max_talk = fields.optional("maxTalkSeconds", count(10..=7_200)).unwrap_or(1_800);
     let rest = (|| {
@@ -233,7 +242,9 @@ fn task(body: &Value, rules: &Rules) -> TaskDraft {
             agent: agent.clone()?,
             service_instance: service_instance.clone()?,
             concurrency: concurrency?,
+            start: start?,
             window: window?,
+            redial,
             ring_timeout_seconds: ring_timeout,
             max_talk_seconds: max_talk,
         })
@@ -241,30 +252,28 @@ fn task(body: &Value, rules: &Rules) -> TaskDraft {
     TaskDraft { id, name, agent, service_instance, problems: fields.finish(), rest }
 }
 
-fn start_mode(fields: &mut Fields) {
-    let mode = fields.required("startMode", |value| match text(1..=16)(value)?.as_str() {
-        "IMMEDIATE" => Ok("IMMEDIATE"),
-        "SCHEDULED" => Err(not_yet("", "a scheduled start is").into()),
+/// `startAt` is there with `SCHEDULED`, and only then.
+fn start_mode(fields: &mut Fields) -> Option<StartMode> {
+    let scheduled = fields.required("startMode", |value| match text(1..=16)(value)?.as_str() {
+        "IMMEDIATE" => Ok(false),
+        "SCHEDULED" => Ok(true),
         _ => Err(Problem::new(Code::InvalidValue, "must be IMMEDIATE or SCHEDULED").into()),
     });
-    let start_at = fields.optional("startAt", Ok);
-    if mode.is_some() && start_at.is_some() {
+    if scheduled == Some(true) {
+        return fields.required("startAt", instant_of).map(StartMode::Scheduled);
+    }
+    let given = fields.has("startAt");
+    fields.optional("startAt", instant_of);
+    if scheduled.is_some() && given {
         let message = "goes with startMode SCHEDULED only; leave it out";
         fields.problem(Problem::of("startAt", Code::InvalidValue, message));
     }
+    scheduled.map(|_| StartMode::Immediate)
 }
 
 fn window(fields: &mut Fields, rules: &Rules) -> Option<CallingWindow> {
-    let has_zone = fields.has("timeZone");
-    let zone = fields.optional("timeZone", time_zone);
+    let time_zone = fields.optional("timeZone", time_zone).unwrap_or(rules.default_time_zone);
     let days = fields.required("callingDays", calling_days);
     let times = fields.required("callingTimes", daily_ranges);
-    let zone = if has_zone { zone? } else { rules.default_time_zone.name().to_owned() };
-    let window = CallingWindow { time_zone: zone, days: days?, times: times? };
-    if window.is_unrestricted() {
-        return Some(window);
-    }
-    let field = if window.days.len() < 7 { "callingDays" } else { "callingTimes" };
-    fields.problem(not_yet(field, "calling hours other than all day (00:00 to 24:00) on all seven days are"));
-    None
+    Some(CallingWindow { time_zone, days: days?, times: times? })
 }

@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use chrono_tz::Tz;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::domain::calling_window::{DAY_MINUTES, DAYS, DailyRange};
-use crate::domain::fields::{Fields, Parsed, excerpt, line, list, text, wrong_type};
+use super::commands::complete;
+use crate::domain::call::CallResult;
+use crate::domain::calling_window::{CallingDays, DAY_MINUTES, DAYS, DailyRange, Zone};
+use crate::domain::fields::{Fields, Parsed, count, excerpt, line, list, text, wrong_type};
 use crate::domain::ids::{TaskId, TrunkName};
 use crate::domain::phone_number::Region;
 use crate::domain::problem::{Code, Problem, Problems};
+use crate::domain::redial::{REDIAL_REASONS, RedialRule};
 use crate::domain::service_instance::TrunkCapacity;
 
 /// What the daemon's settings say about commands.
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub default_region: Option<Region>,
-    pub default_time_zone: Tz,
+    pub default_time_zone: Zone,
     pub most_concurrency: u32,
     pub trunks: BTreeMap<TrunkName, TrunkCapacity>,
 }
@@ -33,50 +36,82 @@ pub fn task_id(value: &Value) -> Parsed<TaskId> {
     Ok(TaskId(Uuid::parse_str(id).map_err(|_| invalid())?))
 }
 
-/// An IANA time zone, by its name.
-pub fn time_zone(value: &Value) -> Parsed<String> {
-    let name = line(1..=64)(value)?;
-    let known = name.parse::<Tz>().is_ok();
-    let unknown = || Problem::new(Code::InvalidValue, "is no IANA time zone; write one like Europe/Berlin");
-    if known { Ok(name) } else { Err(unknown().into()) }
+/// An instant by RFC 3339, with any offset.
+pub fn instant_of(value: &Value) -> Parsed<DateTime<Utc>> {
+    let at = DateTime::parse_from_rfc3339(&line(1..=64)(value)?);
+    let invalid = |_| Problem::new(Code::InvalidValue, "must be an instant like 2026-11-23T09:00:00+01:00");
+    Ok(at.map_err(invalid)?.to_utc())
 }
 
-/// A non-empty set of days; in the order of the week whatever order they come in.
-pub fn calling_days(value: &Value) -> Parsed<Vec<String>> {
-    let given = list(1..=7, |item| {
-        let day = text(1..=16)(item)?;
-        let known = DAYS.contains(&day.as_str());
-        let unknown = || Problem::new(Code::InvalidValue, format!("must be one of {}", DAYS.join(", ")));
-        if known { Ok(day) } else { Err(unknown().into()) }
+/// An IANA time zone, by its name.
+pub fn time_zone(value: &Value) -> Parsed<Zone> {
+    let unknown = |_| Problem::new(Code::InvalidValue, "is no IANA time zone; write one like Europe/Berlin");
+    Ok(line(1..=64)(value)?.parse().map_err(unknown)?)
+}
+
+/// A non-empty set of names, each of them one of `known`.
+fn names<'k>(value: &Value, known: &[&'k str]) -> Parsed<Vec<&'k str>> {
+    let given = list(1..=known.len(), |item| {
+        let name = text(1..=32)(item)?;
+        let unknown = || Problem::new(Code::InvalidValue, format!("must be one of {}", known.join(", ")));
+        Ok(*known.iter().find(|known| **known == name).ok_or_else(unknown)?)
     })(value)?;
-    let days: Vec<String> =
-        DAYS.iter().filter(|day| given.iter().any(|g| g == *day)).map(ToString::to_string).collect();
-    if days.len() < given.len() {
-        return Err(Problem::new(Code::InvalidValue, "names a day twice; name each once").into());
+    for (index, name) in given.iter().enumerate() {
+        if given[..index].contains(name) {
+            return Err(Problem::new(Code::InvalidValue, format!("names {name} twice; name each once")).into());
+        }
     }
-    Ok(days)
+    Ok(given)
+}
+
+/// A non-empty set of days.
+pub fn calling_days(value: &Value) -> Parsed<CallingDays> {
+    Ok(names(value, &DAYS)?.into_iter().collect())
+}
+
+/// A rule for calling again.
+pub fn redial_rule(value: &Value) -> Parsed<RedialRule> {
+    let mut fields = Fields::of(value)?;
+    let reasons = fields.required("reasons", |value| {
+        let given = names(value, &REDIAL_REASONS.map(CallResult::as_str))?;
+        Ok(given.into_iter().filter_map(|reason| reason.parse().ok()).collect())
+    });
+    let times = fields.required("times", count(1..=3));
+    let interval = fields.required("intervalMinutes", count(1..=720));
+    let rule = (|| Some(RedialRule { reasons: reasons?, times: times?, interval_minutes: interval? }))();
+    complete(fields.finish(), rule)
 }
 
 /// Ranges of a day: half-open, not empty, not overlapping; in the order of the day whatever order they come in.
 pub fn daily_ranges(value: &Value) -> Parsed<Vec<DailyRange>> {
-    let mut ranges = list(1..=48, |item| {
-        let mut fields = Fields::of(item)?;
-        let start = fields.required("start", |value| minute_of_day(value, DAY_MINUTES - 1));
-        let end = fields.required("end", |value| minute_of_day(value, DAY_MINUTES));
-        if let (Some(start), Some(end)) = (start, end)
-            && start >= end
-        {
-            let message = "must be after start; write a range over midnight as two";
-            fields.problem(Problem::of("end", Code::InvalidValue, message));
+    let given = list(1..=48, |item| Ok(item.clone()))(value)?;
+    let mut problems = Problems::none();
+    let mut ranges = Vec::new();
+    for (index, item) in given.iter().enumerate() {
+        match daily_range(item) {
+            Ok(range) => ranges.push(range),
+            Err(found) => problems.append(found.under(&format!("[{index}]"))),
         }
-        let range = DailyRange { start: start.unwrap_or(0), end: end.unwrap_or(0) };
-        fields.finish().unless_any(range)
-    })(value)?;
-    ranges.sort_unstable();
-    if ranges.windows(2).any(|pair| pair[1].start < pair[0].end) {
-        return Err(Problem::new(Code::InvalidValue, "has ranges that overlap; join them").into());
     }
-    Ok(ranges)
+    ranges.sort_unstable();
+    // Also beside others that are wrong in themselves, so that one reply tells everything.
+    if ranges.windows(2).any(|pair| pair[1].start < pair[0].end) {
+        problems.add(Problem::new(Code::InvalidValue, "has ranges that overlap; join them"));
+    }
+    problems.unless_any(ranges)
+}
+
+fn daily_range(value: &Value) -> Parsed<DailyRange> {
+    let mut fields = Fields::of(value)?;
+    let start = fields.required("start", |value| minute_of_day(value, DAY_MINUTES - 1));
+    let end = fields.required("end", |value| minute_of_day(value, DAY_MINUTES));
+    if let (Some(start), Some(end)) = (start, end)
+        && start >= end
+    {
+        let message = "must be after start; write a range over midnight as two";
+        fields.problem(Problem::of("end", Code::InvalidValue, message));
+    }
+    complete(fields.finish(), start.zip(end).map(|(start, end)| DailyRange { start, end }))
 }
 
 fn minute_of_day(value: &Value, latest: u16) -> Parsed<u16> {

@@ -9,8 +9,11 @@ use super::events::CountsData;
 use super::instant;
 use super::optional_instant;
 use super::reading::time_of_day;
+use crate::domain::call::CallResult;
+use crate::domain::calling_window::DailyRange;
 use crate::domain::problem::{Problem, Problems};
 use crate::domain::progress::Progress;
+use crate::domain::redial::RedialRule;
 use crate::domain::task::{Counts, Task, WrongState};
 
 /// More problems than anyone reads; the reply stays a message of reasonable size.
@@ -86,6 +89,26 @@ struct RangeData {
     end: String,
 }
 
+impl From<&DailyRange> for RangeData {
+    fn from(range: &DailyRange) -> Self {
+        Self { start: time_of_day(range.start), end: time_of_day(range.end) }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RedialData<'t> {
+    reasons: &'t [CallResult],
+    times: u32,
+    interval_minutes: u32,
+}
+
+impl<'t> From<&'t RedialRule> for RedialData<'t> {
+    fn from(rule: &'t RedialRule) -> Self {
+        Self { reasons: &rule.reasons, times: rule.times, interval_minutes: rule.interval_minutes }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TaskData<'t> {
@@ -95,9 +118,13 @@ struct TaskData<'t> {
     service_instance_id: &'t str,
     concurrency: u32,
     start_mode: &'static str,
-    time_zone: &'t str,
-    calling_days: &'t [String],
+    #[serde(serialize_with = "optional_instant", skip_serializing_if = "Option::is_none")]
+    start_at: Option<DateTime<Utc>>,
+    time_zone: &'static str,
+    calling_days: Vec<&'static str>,
     calling_times: Vec<RangeData>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redial: Option<RedialData<'t>>,
     ring_timeout_seconds: u32,
     max_talk_seconds: u32,
     state: &'static str,
@@ -119,20 +146,18 @@ struct TaskData<'t> {
 impl<'t> TaskData<'t> {
     fn new(task: &'t Task, progress: Option<(Counts, &'t Progress)>) -> Self {
         let settings = &task.settings;
-        let range = |range: &crate::domain::calling_window::DailyRange| RangeData {
-            start: time_of_day(range.start),
-            end: time_of_day(range.end),
-        };
         Self {
             task_id: settings.id.0,
             name: &settings.name,
             agent_id: &settings.agent.0,
             service_instance_id: &settings.service_instance.0,
             concurrency: settings.concurrency,
-            start_mode: "IMMEDIATE",
-            time_zone: &settings.window.time_zone,
-            calling_days: &settings.window.days,
-            calling_times: settings.window.times.iter().map(range).collect(),
+            start_mode: settings.start.as_str(),
+            start_at: settings.start.start_at(),
+            time_zone: settings.window.time_zone.name(),
+            calling_days: settings.window.days.names(),
+            calling_times: settings.window.times.iter().map(RangeData::from).collect(),
+            redial: settings.redial.as_ref().map(RedialData::from),
             ring_timeout_seconds: settings.ring_timeout_seconds,
             max_talk_seconds: settings.max_talk_seconds,
             state: task.state.as_str(),
