@@ -80,7 +80,7 @@ impl Nemesis {
     /// Does its worst until its time is over, then lets everybody recover.
     pub async fn rage(mut self, fleet: &mut Fleet) {
         while Instant::now() < self.ends {
-            let pause = Duration::from_millis(self.dice.gen_range(2_000..7_000));
+            let pause = Duration::from_millis(self.dice.gen_range(4_000..14_000));
             self.wait(fleet, Instant::now() + pause).await;
             let fault = self.drawn.pop().unwrap_or_else(|| Fault::draw(&mut self.dice));
             let victim = self.moment(fleet, fault).await;

@@ -149,35 +149,34 @@ impl Line {
     /// for a daemon that is suspended.
     async fn live(&self, Call { order, script, started_at }: &Call) -> CallEnd {
         let rang_out = script.ring > order.ring_timeout;
-        let ring_end = *started_at + script.ring.min(order.ring_timeout);
-        let cut_at = self.wait_until(ring_end).await;
-        let result = match (cut_at, rang_out) {
-            (Some(_), _) => CallResult::Cancel,
-            (None, true) => CallResult::NoAnswer,
-            (None, false) => script.result,
+        let (ring_end, cut) = self.wait_until(*started_at + script.ring.min(order.ring_timeout)).await;
+        let result = match (cut, rang_out) {
+            (true, _) => CallResult::Cancel,
+            (false, true) => CallResult::NoAnswer,
+            (false, false) => script.result,
         };
-        let mut end = ended(result, *started_at, cut_at.unwrap_or(ring_end));
+        let mut end = ended(result, *started_at, ring_end);
         end.ringing_at = script.rings.then_some(*started_at);
         if is_answered(result) {
-            let talk_end = ring_end + script.talk.min(order.max_talk);
-            let cut_at = self.wait_until(talk_end).await;
-            let by_us = cut_at.is_some() || script.talk > order.max_talk || result == CallResult::AgentFailed;
+            let (talk_end, cut) = self.wait_until(ring_end + script.talk.min(order.max_talk)).await;
+            let by_us = cut || script.talk > order.max_talk || result == CallResult::AgentFailed;
             end.answered_at = Some(ring_end);
             end.hangup_by = Some(if by_us { HangupBy::System } else { script.hangup_by });
-            end.ended_at = cut_at.unwrap_or(talk_end);
+            end.ended_at = talk_end;
         }
         end
     }
 
-    /// Waits; gives the moment before `until` at which everything was hung up, if that comes first.
-    async fn wait_until(&self, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// Waits; gives the moment up to which, and whether that was because everything was hung up. A clock that somebody
+    /// sets need not have come as far as the time that went by.
+    async fn wait_until(&self, until: DateTime<Utc>) -> (DateTime<Utc>, bool) {
         let left = (until - self.clock.now()).to_std().unwrap_or_default();
         let hung_up = match left.is_zero() {
             true => self.hang_up.is_cancelled(),
             false => tokio::time::timeout(left, self.hang_up.cancelled()).await.is_ok(),
         };
         let now = self.clock.now();
-        (hung_up && now < until).then_some(now)
+        (until.min(now), hung_up && now < until)
     }
 
     /// A call too many: the carrier says 503, and the failure is not the callee's.
