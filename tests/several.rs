@@ -11,7 +11,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use calltaskd::clock::{Clock, SystemClock};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use harness::agreement::{assert_agree, assert_agree_after_a_crash};
 use harness::downstream::Event;
 use harness::orders::{self, rows, with};
@@ -212,4 +215,40 @@ async fn an_import_in_hand_is_neither_lost_nor_applied_twice() {
     assert_eq!(imported(&site), (BATCHES, BATCHES), "batches, and events that tell of them");
     site.start_again(&Plan::default()).await;
     assert_eq!(site.task(&task).await["counts"]["pending"], BATCHES * ROWS);
+}
+
+/// The clock of a machine that is an hour ahead.
+#[derive(Debug)]
+struct AnHourAhead;
+
+impl Clock for AnHourAhead {
+    fn now(&self) -> DateTime<Utc> {
+        SystemClock.now() + TimeDelta::hours(1)
+    }
+
+    fn sleep_until(&self, at: DateTime<Utc>) -> BoxFuture<'_, ()> {
+        async move { SystemClock.sleep_until(at - TimeDelta::hours(1)).await }.boxed()
+    }
+
+    fn machine_time(&self) -> DateTime<Utc> {
+        self.now()
+    }
+}
+
+/// It would call an hour too early every morning, and too late every evening.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_a_wrong_clock_calls_nobody_and_leaves_it_to_others() {
+    const CALLEES: usize = 20;
+    let plan = Plan::default();
+    let mut site = Site::on_clock("wrong-clock", &plan, &Arc::new(AnHourAhead)).await;
+    site.put_line(10, 100).await;
+    let task = site.create("early", 10).await;
+    site.import(&task, &rows(0..CALLEES)).await;
+    let mut beside = site.start_beside(&plan).await;
+    site.ledger.completed(&task, SOON).await;
+    beside.daemon.stop(SOON).await;
+    site.daemon.stop(SOON).await;
+    site.ledger.settle().await;
+    assert!(site.record().calls.is_empty(), "it called somebody");
+    assert_agree(&beside.record(), &site.ledger.events(), CALLEES);
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -18,7 +19,7 @@ use super::recorder::Ending;
 use super::{Context, Fallen};
 use crate::clock::BootInstant;
 use crate::domain::balance::{Held, surplus};
-use crate::domain::ids::ServiceInstanceId;
+use crate::domain::ids::{ServiceInstanceId, TrunkName};
 use crate::store::StoreError;
 use crate::store::leases::HeldLease;
 use crate::store::listener::News;
@@ -34,8 +35,8 @@ const MARGIN: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(1_200);
 /// Who gave a sign of life within this time is handed leases, and has as long to renew them.
 const LATELY: Duration = Duration::from_millis(4_500);
-/// Beyond this difference between our clock and the database's, nothing is started.
-const CLOCK_TOLERANCE: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
+/// Beyond this difference between this machine's clock and the database's, nothing is started.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(5);
 
 /// How an owner stands with its lease.
 #[derive(Debug, Clone, Copy)]
@@ -79,12 +80,14 @@ pub struct LeaseKeeper {
     owners: JoinSet<()>,
     fallen: Option<tokio::task::JoinError>,
     renewal_due: Instant,
+    /// Those that this daemon dials on: all of the settings, or none while its clock is wrong.
+    trunks: Vec<TrunkName>,
 }
 
 impl LeaseKeeper {
     pub fn new(context: Arc<Context>, ends: mpsc::UnboundedSender<Ending>) -> Self {
-        let renewal_due = Instant::now();
-        Self { context, ends, seats: HashMap::new(), owners: JoinSet::new(), fallen: None, renewal_due }
+        let (renewal_due, trunks) = (Instant::now(), context.trunks.names());
+        Self { context, ends, seats: HashMap::new(), owners: JoinSet::new(), fallen: None, renewal_due, trunks }
     }
 
     /// Runs until the drain, hands the leases over, and waits for the owners to see their calls end.
@@ -144,20 +147,39 @@ impl LeaseKeeper {
     }
 
     async fn tend(&mut self) -> Result<(), StoreError> {
-        let (store, trunks) = (self.context.store.clone(), self.context.trunks.names());
+        let store = self.context.store.clone();
         if self.renewal_due <= Instant::now() {
-            store.beat(&self.context.node, &trunks).await?;
+            let before = self.context.clock.machine_time();
+            let database_time = store.beat(&self.context.node, &self.trunks).await?;
+            self.compare_clocks(before, database_time);
             let asked = BootInstant::now();
-            let held = store.renew_leases(&trunks, LENGTH).await?;
+            let held = store.renew_leases(&self.trunks, LENGTH).await?;
             self.renewal_due = Instant::now() + RENEWAL;
             self.renewed(&held, asked).await?;
         }
         let asked = BootInstant::now();
-        for lease in store.acquire_leases(&trunks, LENGTH).await? {
+        for lease in store.acquire_leases(&self.trunks, LENGTH).await? {
             tracing::info!(service_instance = %lease.service_instance(), epoch = lease.epoch, "lease taken");
             self.seat(&lease, asked);
         }
         Ok(())
+    }
+
+    /// A daemon whose clock is wrong would call at night: it dials on no trunk, and others can. The database's time was
+    /// read after `before` and before now.
+    fn compare_clocks(&mut self, before: DateTime<Utc>, database_time: DateTime<Utc>) {
+        let behind = database_time - self.context.clock.machine_time();
+        let ahead = before - database_time;
+        if behind.max(ahead) <= CLOCK_TOLERANCE {
+            self.trunks = self.context.trunks.names();
+            return;
+        }
+        let seconds = if behind > ahead { -behind.num_seconds() } else { ahead.num_seconds() };
+        tracing::error!(
+            seconds,
+            "ALARM: this machine's clock is ahead of the database's by so much; no call is started"
+        );
+        self.trunks.clear();
     }
 
     /// `held` is all that is ours. What is ours no longer, or is too much, is let go.
@@ -166,7 +188,7 @@ impl LeaseKeeper {
         self.seats.iter().filter(|(id, _)| !ids.contains(id)).for_each(|(_, seat)| seat.vacate());
         held.iter().for_each(|lease| self.seat(lease, asked));
         let store = &self.context.store;
-        store.release_leases(&self.context.trunks.names()).await?;
+        store.release_leases(&self.trunks).await?;
         let ours: Vec<Held> = held
             .iter()
             .map(|lease| Held { service_instance: lease.service_instance(), trunk: lease.trunk() })
@@ -181,13 +203,6 @@ impl LeaseKeeper {
 
     /// Lets the owner of a lease know that it has it, and until when.
     fn seat(&mut self, lease: &HeldLease, asked: BootInstant) {
-        let difference = lease.database_time - self.context.clock.machine_time();
-        let agrees = difference.abs() <= CLOCK_TOLERANCE;
-        if !agrees {
-            let seconds = difference.num_seconds();
-            tracing::error!(seconds, "ALARM: this machine's clock and the database's differ; no call is started");
-        }
-        let trusted_until = if agrees { asked + (LENGTH - MARGIN) } else { BootInstant::PAST };
         let id = lease.service_instance();
         let seat = self.seats.entry(id.clone()).or_insert_with(|| {
             let (sender, receiver) = watch::channel(Tenure::none());
@@ -202,7 +217,7 @@ impl LeaseKeeper {
                 tenure.not_before = Instant::now() + pause;
                 tenure.epoch = Some(lease.epoch);
             }
-            tenure.trusted_until = trusted_until;
+            tenure.trusted_until = asked + (LENGTH - MARGIN);
         });
     }
 }

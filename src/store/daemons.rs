@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Double, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Double, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -14,6 +15,12 @@ use crate::domain::ids::{Holder, TrunkName};
 /// A daemon that was silent for so long is dead: a lease's length. It beats before it renews, so whoever can take an
 /// expired lease finds its last holder dead.
 pub const SILENCE: Duration = Duration::from_secs(12);
+
+#[derive(QueryableByName)]
+struct Beat {
+    #[diesel(sql_type = Timestamptz)]
+    heartbeat_at: DateTime<Utc>,
+}
 
 #[derive(QueryableByName)]
 struct SiblingRow {
@@ -36,20 +43,22 @@ impl From<SiblingRow> for Sibling {
 }
 
 impl Store {
-    /// Says that this daemon lives, and for which trunks it can be given leases: none while it drains.
-    pub async fn beat(&self, node: &str, trunks: &[TrunkName]) -> Result<(), StoreError> {
+    /// Says that this daemon lives, and for which trunks it can be given leases: none while it drains. Tells the database's
+    /// time.
+    pub async fn beat(&self, node: &str, trunks: &[TrunkName]) -> Result<DateTime<Utc>, StoreError> {
         let query = diesel::sql_query(
             "INSERT INTO daemons (holder, node, trunks, heartbeat_at) VALUES ($1, $2, $3, clock_timestamp())
-             ON CONFLICT (holder) DO UPDATE SET trunks = excluded.trunks, heartbeat_at = clock_timestamp()",
+             ON CONFLICT (holder) DO UPDATE SET trunks = excluded.trunks, heartbeat_at = clock_timestamp()
+             RETURNING heartbeat_at",
         );
         let trunks: Vec<&str> = trunks.iter().map(|trunk| trunk.0.as_str()).collect();
-        query
+        let beat: Beat = query
             .bind::<SqlUuid, _>(self.holder.0)
             .bind::<Text, _>(node)
             .bind::<Array<Text>, _>(trunks)
-            .execute(&mut self.connection().await?)
+            .get_result(&mut self.connection().await?)
             .await?;
-        Ok(())
+        Ok(beat.heartbeat_at)
     }
 
     /// The other daemons that can be given leases and gave a sign of life within `lately`.

@@ -6,10 +6,9 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::query_builder::SqlQuery;
-use diesel::sql_types::{Array, BigInt, Bool, Double, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 
 use super::listener::LEASES;
@@ -37,9 +36,6 @@ pub struct HeldLease {
     /// Somebody held it before, so calls of the last second may be in no open row.
     #[diesel(sql_type = Bool)]
     pub inherited: bool,
-    /// The database's clock.
-    #[diesel(sql_type = Timestamptz)]
-    pub database_time: DateTime<Utc>,
 }
 
 impl HeldLease {
@@ -76,8 +72,7 @@ impl Store {
             "UPDATE leases l SET expires_at = clock_timestamp() + $3 * interval '1 second'
              FROM service_instances s
              WHERE l.holder = $1 AND s.service_instance_id = l.service_instance_id AND s.trunk = ANY($2)
-             RETURNING l.service_instance_id, s.trunk, epoch, epoch > 1 AS inherited,
-                       clock_timestamp() AS database_time",
+             RETURNING l.service_instance_id, s.trunk, epoch, epoch > 1 AS inherited",
         );
         self.held(query, trunks, length).await
     }
@@ -92,8 +87,7 @@ impl Store {
                  SELECT f.service_instance_id FROM leases f JOIN service_instances USING (service_instance_id)
                  WHERE (f.holder IS NULL OR (f.expires_at < clock_timestamp() AND f.holder <> $1)) AND trunk = ANY($2)
                  ORDER BY f.service_instance_id FOR UPDATE OF f SKIP LOCKED)
-             RETURNING l.service_instance_id, s.trunk, epoch, epoch > 1 AS inherited,
-                       clock_timestamp() AS database_time",
+             RETURNING l.service_instance_id, s.trunk, epoch, epoch > 1 AS inherited",
         );
         self.held(query, trunks, length).await
     }
