@@ -5,6 +5,7 @@
 
 mod agents;
 mod apply;
+mod cancels;
 mod commands;
 mod imports;
 mod letters;

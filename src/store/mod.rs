@@ -10,6 +10,7 @@
 pub mod agents;
 pub mod attempts;
 pub mod callees;
+pub mod cancellations;
 pub mod daemons;
 pub mod error;
 mod feed;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::agents::{find_all, from_json};
+use super::cancellations::cancelled_so_far;
 use super::schema::tasks;
 use super::service_instances;
 use super::{Store, StoreError, Transaction};
@@ -32,6 +33,8 @@ pub struct RunningTask {
     pub no: TaskNo,
     pub settings: NewTask,
     pub agent: Arc<Agent>,
+    /// How many of its callees were cancelled so far.
+    pub cancelled: u64,
 }
 
 #[derive(Queryable, Selectable)]
@@ -263,13 +266,16 @@ impl Store {
             .await?;
         let agent_ids: Vec<String> = rows.iter().map(|row| row.agent_id.clone()).collect();
         let agents = find_all(&mut connection, &agent_ids).await?;
+        let task_nos: Vec<i64> = rows.iter().map(|row| row.task_no).collect();
+        let cancelled = cancelled_so_far(&mut connection, &task_nos).await?;
         let agents: BTreeMap<_, _> = agents.into_iter().map(|(id, agent)| (id, Arc::new(agent))).collect();
         let mut running = Vec::with_capacity(rows.len());
         for row in rows {
             let task = Task::try_from(row)?;
             let agent = agents.get(&task.settings.agent).cloned();
             let agent = agent.ok_or_else(|| StoreError::Unreadable(format!("agent {}", task.settings.agent)))?;
-            running.push(RunningTask { no: task.no, settings: task.settings, agent });
+            let cancelled = cancelled.get(&task.no).copied().unwrap_or(0);
+            running.push(RunningTask { no: task.no, settings: task.settings, agent, cancelled });
         }
         Ok(Some(Work { service_instance, trunk_load, tasks: running }))
     }

@@ -8,6 +8,7 @@
 mod harness;
 
 mod agents;
+mod cancels;
 mod dead_letters;
 mod events;
 mod idempotency;

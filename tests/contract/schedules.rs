@@ -18,6 +18,7 @@ async fn create(site: &Site, body: &Value) -> String {
     site.upstream.accept("task.create", body).await["taskId"].as_str().unwrap().to_owned()
 }
 
+#[allow(clippy::disallowed_methods, reason = "the daemon under test has the machine's time")]
 fn in_seconds(seconds: i64) -> DateTime<Utc> {
     DateTime::from(std::time::SystemTime::now()) + TimeDelta::seconds(seconds)
 }

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::cancel::{self, Cancel};
 use super::import::{self, Import};
 use super::reading::{
     ID_LENGTH, Rules, calling_days, daily_ranges, instant_of, is_key, not_yet, redial_rule, task_id, text_map,
@@ -26,6 +27,7 @@ pub enum Command {
     CalleesImport(Import),
     TaskStart(TaskRef),
     TaskStop(TaskRef),
+    CalleesCancel(Cancel),
 }
 
 /// A new task as far as it could be read.
@@ -51,11 +53,11 @@ impl TaskDraft {
 }
 
 /// The commands of the contract that this version refuses.
-const NOT_YET: [&str; 5] = ["task.update", "task.delete", "callees.cancel", "call.report", "export.create"];
+const NOT_YET: [&str; 4] = ["task.update", "task.delete", "call.report", "export.create"];
 
 /// The commands of this version.
-const KNOWN: [&str; 6] =
-    ["agent.put", "service-instance.put", "task.create", "callees.import", "task.start", "task.stop"];
+const KNOWN: [&str; 7] =
+    ["agent.put", "service-instance.put", "task.create", "callees.import", "task.start", "task.stop", "callees.cancel"];
 
 /// Whether a routing key is a command of the contract.
 pub fn is_command(name: &str) -> bool {
@@ -71,6 +73,7 @@ pub fn read(name: &str, body: &Value, rules: &Rules) -> Parsed<Command> {
         "callees.import" => import::read(body, rules).map(Command::CalleesImport),
         "task.start" => only_task(body).map(Command::TaskStart),
         "task.stop" => only_task(body).map(Command::TaskStop),
+        "callees.cancel" => cancel::read(body, rules).map(Command::CalleesCancel),
         _ => Err(not_yet("", &format!("{name} is")).into()),
     }
 }

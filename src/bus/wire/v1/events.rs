@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::cancel::CancelReceipt;
 use super::import::Receipt;
 use super::replies::ErrorData;
 use super::{instant, optional_instant};
@@ -116,16 +117,27 @@ impl AttemptView<'_> {
         CallId::of(self.task, self.callee.key.seq, self.attempt)
     }
 
-    fn about(&self, event_type: &str, id_of: Uuid, time: DateTime<Utc>) -> About {
-        About {
-            id: EventId::once(id_of, event_type),
-            subject: Some(self.callee.id(self.task).0),
-            task: Some(self.task),
-            // One event an attempt: the attempts order them.
-            sequence: i64::from(self.attempt),
-            time,
-        }
+    fn about(&self, event_type: &str, time: DateTime<Utc>) -> About {
+        let id = EventId::once(self.call_id().0, event_type);
+        About { id, ..about_callee((self.task, self.callee), self.attempt, time) }
     }
+}
+
+/// One event an attempt: the attempts order them.
+fn about_callee((task, callee): (TaskId, &Callee), attempt: u32, time: DateTime<Utc>) -> About {
+    let subject = Some(callee.id(task).0);
+    About { id: EventId::fresh(), subject, task: Some(task), sequence: i64::from(attempt), time }
+}
+
+/// A callee that is final without a further call.
+#[derive(Debug, Clone, Copy)]
+pub struct CalleeFailure<'a> {
+    pub task: TaskId,
+    pub callee: &'a Callee,
+    /// The calls before.
+    pub attempts: u32,
+    pub reason: FailedReason,
+    pub at: DateTime<Utc>,
 }
 
 #[derive(Serialize)]
@@ -240,6 +252,11 @@ impl EventWriter {
         self.write("callees.imported", about, receipt)
     }
 
+    /// `callees.cancelled`.
+    pub fn callees_cancelled(&self, receipt: &CancelReceipt, about: About) -> Event {
+        self.write("callees.cancelled", about, receipt)
+    }
+
     /// `call.ended`: the outcome of one attempt.
     pub fn call_ended(&self, attempt: AttemptView, end: &CallEnd, verdict: Verdict) -> Event {
         let redial_at = match verdict.next {
@@ -270,7 +287,7 @@ impl EventWriter {
             redial_at,
             variables: &attempt.callee.variables,
         };
-        let about = attempt.about("call.ended", attempt.call_id().0, end.ended_at);
+        let about = attempt.about("call.ended", end.ended_at);
         let mut event = self.write("call.ended", about, data);
         let third = if redial_at.is_none() { "final" } else { "redial" };
         event.routing_key = format!("call.ended.{third}");
@@ -278,20 +295,21 @@ impl EventWriter {
     }
 
     /// `callee.failed`: a callee that could not be called.
-    pub fn callee_failed(&self, attempt: AttemptView, reason: FailedReason, at: DateTime<Utc>) -> Event {
-        let callee = attempt.callee;
-        let id = callee.id(attempt.task).0;
+    pub fn callee_failed(&self, failure: CalleeFailure) -> Event {
+        let CalleeFailure { task, callee, attempts, reason, at } = failure;
+        let id = callee.id(task).0;
         let data = CalleeFailedData {
-            task_id: attempt.task.0,
+            task_id: task.0,
             callee_id: id,
             out_id: callee.out_id.as_deref(),
             batch_id: callee.batch_id.as_deref(),
             called_number: callee.called_number.e164(),
-            attempts: attempt.attempt - 1,
+            attempts,
             failed_reason: reason.as_str(),
             variables: &callee.variables,
         };
-        self.write("callee.failed", attempt.about("callee.failed", id, at), data)
+        let once = EventId::once(id, "callee.failed");
+        self.write("callee.failed", About { id: once, ..about_callee((task, callee), attempts + 1, at) }, data)
     }
 
     /// `command.rejected`.
