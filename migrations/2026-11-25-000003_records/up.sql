@@ -16,3 +16,13 @@ CREATE TABLE cancellations (
     cancelled   bigint NOT NULL,
     not_pending bigint NOT NULL
 );
+
+-- Changing and deleting tasks.
+
+-- An update can arm the start of a task that could not be started.
+DROP INDEX tasks_to_start;
+CREATE INDEX tasks_to_start ON tasks (start_at) WHERE start_armed AND deleted_at IS NULL;
+
+-- `purged_at`: the rows of the deleted task are gone; its own row stays, so that its id is never used again.
+ALTER TABLE tasks ADD COLUMN purged_at timestamptz;
+CREATE INDEX tasks_to_purge ON tasks (task_no) WHERE deleted_at IS NOT NULL AND purged_at IS NULL;

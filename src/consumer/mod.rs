@@ -13,6 +13,7 @@ mod queries;
 mod schedule;
 mod service_instances;
 mod tasks;
+mod updates;
 
 use std::sync::Arc;
 use std::time::Duration;

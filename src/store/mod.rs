@@ -22,6 +22,7 @@ pub mod outbox;
 mod parked;
 pub mod partitions;
 pub mod progress;
+pub mod purge;
 mod schema;
 pub mod scratch;
 pub mod service_instances;

@@ -10,8 +10,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use super::{Store, StoreError};
 
 /// Tasks for one partition.
-const SPAN: i64 = 1_000;
-const TABLES: [&str; 3] = ["callees", "callee_results", "attempts"];
+pub(super) const SPAN: i64 = 1_000;
+pub(super) const TABLES: [&str; 3] = ["callees", "callee_results", "attempts"];
 
 #[derive(QueryableByName)]
 struct Newest {

@@ -193,6 +193,27 @@ impl Transaction {
         Ok(())
     }
 
+    /// Writes the settings of a task anew.
+    pub async fn update_task(&mut self, task: &Task) -> Result<(), StoreError> {
+        let settings = Settings { start_armed: task.armed, ..Settings::from(&task.settings) };
+        diesel::update(tasks::table.find(task.no.0)).set(settings).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    /// Makes a task gone for everyone outside: its name is free, its id never. The rows go later.
+    pub async fn delete_task(&mut self, task: TaskNo, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let row = diesel::update(tasks::table.find(task.0));
+        row.set((tasks::deleted_at.eq(now), tasks::start_armed.eq(false))).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    /// Whether calls of the task are in the air, or may be any moment. The fence must have moved before.
+    pub async fn has_open_attempts(&mut self, task: TaskNo) -> Result<bool, StoreError> {
+        let query = diesel::sql_query("SELECT 1 FROM open_attempts WHERE task_no = $1 LIMIT 1");
+        let open = query.bind::<diesel::sql_types::BigInt, _>(task.0).execute(&mut self.connection).await?;
+        Ok(open > 0)
+    }
+
     /// Uses up the scheduled start of a task, so that it does not fire any more.
     pub async fn disarm_start(&mut self, task: TaskNo) -> Result<(), StoreError> {
         let armed = tasks::table.find(task.0).filter(tasks::start_armed);
@@ -217,7 +238,7 @@ impl Store {
     pub async fn scheduled_starts(&self, most: i64) -> Result<Vec<(TaskId, DateTime<Utc>)>, StoreError> {
         let rows: Vec<(Uuid, Option<DateTime<Utc>>)> = tasks::table
             .filter(tasks::start_armed)
-            .filter(tasks::state.eq(TaskState::Stopped.as_str()))
+            .filter(tasks::state.eq_any([TaskState::Stopped.as_str(), TaskState::StartFailed.as_str()]))
             .filter(tasks::deleted_at.is_null())
             .order(tasks::start_at)
             .limit(most)

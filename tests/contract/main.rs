@@ -26,3 +26,4 @@ mod states;
 mod tasks;
 mod uncounted;
 mod unroutable;
+mod updates;

@@ -236,6 +236,25 @@ impl EventWriter {
             TaskState::StartFailed => "task.start-failed",
             TaskState::Completed => "task.completed",
         };
+        self.task_event(event_type, change, (sequence, time))
+    }
+
+    /// `task.updated`: it is still in the state that it was in.
+    pub fn task_updated(&self, change: TaskChange, sequence: i64, time: DateTime<Utc>) -> Event {
+        self.task_event("task.updated", change, (sequence, time))
+    }
+
+    /// `task.deleted`: the last word about it and its callees.
+    pub fn task_deleted(&self, change: TaskChange, sequence: i64, time: DateTime<Utc>) -> Event {
+        self.task_event("task.deleted", change, (sequence, time))
+    }
+
+    fn task_event(
+        &self,
+        event_type: &'static str,
+        change: TaskChange,
+        (sequence, time): (i64, DateTime<Utc>),
+    ) -> Event {
         let data = TaskChangeData {
             task_id: change.task.0,
             name: change.name,

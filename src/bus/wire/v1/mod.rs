@@ -7,6 +7,7 @@ pub mod import;
 pub mod queries;
 pub mod reading;
 pub mod replies;
+pub mod tasks;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serializer;

@@ -176,6 +176,17 @@ pub fn task(task: &Task, counts: Counts, progress: &Progress) -> String {
     json!({"status": "OK", "task": TaskData::new(task, Some((counts, progress)))}).to_string()
 }
 
+/// The body of the `task.create` that would make this task.
+pub(super) fn creation(task: &Task) -> Value {
+    let mut body = task_item(task);
+    if let Some(fields) = body.as_object_mut() {
+        for told in ["state", "reason", "createdAt", "startedAt", "completedAt"] {
+            fields.remove(told);
+        }
+    }
+    body
+}
+
 /// One item of `task.list`.
 pub fn task_item(task: &Task) -> Value {
     json!(TaskData::new(task, None))
