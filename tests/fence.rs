@@ -12,7 +12,7 @@ use calltaskd::clock::{Clock, SystemClock};
 use calltaskd::domain::agent::Agent;
 use calltaskd::domain::callee::NewCallee;
 use calltaskd::domain::calling_window::{CallingDays, CallingWindow};
-use calltaskd::domain::ids::{AgentId, CalleeKey, Holder, ServiceInstanceId, TaskId, TaskNo, TrunkName};
+use calltaskd::domain::ids::{AgentId, CallId, CalleeKey, Holder, ServiceInstanceId, TaskId, TaskNo, TrunkName};
 use calltaskd::domain::phone_number::PhoneNumber;
 use calltaskd::domain::redial::Tally;
 use calltaskd::domain::service_instance::{ServiceInstance, Share};
@@ -47,7 +47,13 @@ impl Scene {
 
     fn attempt(&self, seq: i64) -> NewAttempt {
         let key = CalleeKey { task: self.task, seq };
-        NewAttempt { key, attempt: 1, tally: Tally::default(), caller_number: "+493055500001".into() }
+        NewAttempt {
+            key,
+            attempt: 1,
+            tally: Tally::default(),
+            caller_number: "+493055500001".into(),
+            call: CallId(Uuid::new_v4()),
+        }
     }
 
     /// How many of these attempts a claim opens.

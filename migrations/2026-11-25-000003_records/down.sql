@@ -1,3 +1,8 @@
+DROP TABLE call_reports;
+DROP INDEX attempts_by_call;
+ALTER TABLE attempts DROP COLUMN call_id;
+DROP INDEX open_attempts_by_call;
+ALTER TABLE open_attempts DROP COLUMN call_id;
 DROP INDEX tasks_to_purge;
 ALTER TABLE tasks DROP COLUMN purged_at;
 DROP INDEX tasks_to_start;

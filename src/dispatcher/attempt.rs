@@ -66,6 +66,7 @@ impl Attempt {
             attempt: self.attempt,
             tally: self.tally,
             caller_number: self.caller_number.e164().to_owned(),
+            call: self.view().call_id(),
         }
     }
 

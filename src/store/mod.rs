@@ -23,6 +23,7 @@ mod parked;
 pub mod partitions;
 pub mod progress;
 pub mod purge;
+pub mod records;
 mod schema;
 pub mod scratch;
 pub mod service_instances;

@@ -18,6 +18,7 @@ mod not_yet;
 mod numbers;
 mod order;
 mod queries;
+mod records;
 mod rows;
 mod schedules;
 mod service_instances;

@@ -6,6 +6,7 @@ pub mod events;
 pub mod import;
 pub mod queries;
 pub mod reading;
+pub mod records;
 pub mod replies;
 pub mod tasks;
 

@@ -192,6 +192,13 @@ pub fn task_item(task: &Task) -> Value {
     json!(TaskData::new(task, None))
 }
 
+/// The answer about one thing that was found.
+pub fn found(what: &str, value: Value) -> String {
+    let mut answer = json!({"status": "OK"});
+    answer[what] = value;
+    answer.to_string()
+}
+
 /// A page of a list; `next` goes into `after` of the next question.
 pub fn page(items: &[Value], next: Option<String>) -> String {
     match next {
