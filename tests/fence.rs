@@ -12,7 +12,7 @@ use calltaskd::clock::{Clock, SystemClock};
 use calltaskd::domain::agent::Agent;
 use calltaskd::domain::callee::NewCallee;
 use calltaskd::domain::calling_window::{CallingDays, CallingWindow};
-use calltaskd::domain::ids::{AgentId, CalleeKey, Holder, ServiceInstanceId, TaskId, TaskNo, TrunkName};
+use calltaskd::domain::ids::{AgentId, CallId, CalleeKey, Holder, ServiceInstanceId, TaskId, TaskNo, TrunkName};
 use calltaskd::domain::phone_number::PhoneNumber;
 use calltaskd::domain::redial::Tally;
 use calltaskd::domain::service_instance::{ServiceInstance, Share};
@@ -47,7 +47,13 @@ impl Scene {
 
     fn attempt(&self, seq: i64) -> NewAttempt {
         let key = CalleeKey { task: self.task, seq };
-        NewAttempt { key, attempt: 1, tally: Tally::default(), caller_number: "+493055500001".into() }
+        NewAttempt {
+            key,
+            attempt: 1,
+            tally: Tally::default(),
+            caller_number: "+493055500001".into(),
+            call: CallId(Uuid::new_v4()),
+        }
     }
 
     /// How many of these attempts a claim opens.
@@ -201,4 +207,39 @@ async fn a_callee_has_one_licence_at_a_time_and_a_returned_one_is_due_again() {
     assert_eq!((redials.len(), redials[0].attempt), (1, 1), "the same attempt, not the next");
     assert_eq!(scene.store.claim_waiting(&scene.fence, &[scene.attempt(1)]).await.unwrap().len(), 1);
     assert_eq!(scene.store.claim_waiting(&scene.fence, &[scene.attempt(1)]).await.unwrap().len(), 0);
+}
+
+/// What the janitor does with a deleted task, row by row; its own row stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rows_of_a_deleted_task_go_and_its_id_stays_taken() {
+    let scene = Scene::new().await;
+    let mut transaction = scene.store.begin().await.unwrap();
+    transaction.delete_task(scene.task, SystemClock.now()).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(scene.store.deleted_partitions().await.unwrap(), Vec::<i64>::new(), "tasks may still come into it");
+    assert_eq!(scene.store.tasks_to_purge().await.unwrap(), [scene.task]);
+    let mut after = 0;
+    while let Some(next) = scene.store.purge_slice(scene.task, after).await.unwrap() {
+        after = next;
+    }
+    assert!(scene.store.read_ahead(scene.task, 0, 10).await.unwrap().is_empty());
+    assert!(scene.store.tasks_to_purge().await.unwrap().is_empty());
+
+    // A thousand tasks later its partition is over, and goes as a whole.
+    let mut connection = AsyncPgConnection::establish(&scene.servers.place.database_url).await.unwrap();
+    for statement in [
+        "UPDATE tasks SET purged_at = NULL",
+        "ALTER TABLE tasks ALTER task_no RESTART WITH 1500",
+        "INSERT INTO tasks (task_id, name, state, agent_id, service_instance_id, concurrency, start_mode, calling_window,
+             ring_timeout_seconds, max_talk_seconds, created_at)
+         SELECT gen_random_uuid(), 'later', state, agent_id, service_instance_id, concurrency, start_mode, calling_window,
+             ring_timeout_seconds, max_talk_seconds, created_at FROM tasks",
+    ] {
+        diesel::sql_query(statement).execute(&mut connection).await.unwrap();
+    }
+    assert_eq!(scene.store.deleted_partitions().await.unwrap(), [0]);
+    assert!(scene.store.drop_partition(0).await.unwrap());
+    assert!(scene.store.deleted_partitions().await.unwrap().is_empty());
+    let left = diesel::sql_query("SELECT 1 FROM pg_class WHERE relname LIKE '%\\_0' AND relkind = 'r'");
+    assert_eq!(left.execute(&mut connection).await.unwrap(), 0, "its tables are gone");
 }

@@ -4,7 +4,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::commands::Incoming;
-use super::{Context, agents, imports, service_instances, tasks};
+use super::letters::sha256_hex;
+use super::{Context, agents, cancels, imports, service_instances, tasks, updates};
 use crate::bus::Envelope;
 use crate::bus::wire::v1::commands::{self, Command};
 use crate::bus::wire::v1::events::{About, RejectedCommand};
@@ -52,6 +53,9 @@ pub(super) fn rows_of(body: &Value) -> usize {
 
 /// Applies commands in order and commits them together; gives back their replies.
 pub(super) async fn apply(context: &Context, group: &[Incoming]) -> Result<Vec<String>, StoreError> {
+    if let [only] = group {
+        cancel_in_slices(context, only).await?;
+    }
     let mut transaction = context.store.begin().await?;
     let mut replies = Vec::with_capacity(group.len());
     for incoming in group {
@@ -71,6 +75,44 @@ pub(super) async fn apply(context: &Context, group: &[Incoming]) -> Result<Vec<S
     Ok(replies)
 }
 
+/// Does what a cancel has to do before its last slice, each slice in a transaction of its own.
+async fn cancel_in_slices(context: &Context, incoming: &Incoming) -> Result<(), StoreError> {
+    let (envelope, body) = (&incoming.envelope, incoming.body.as_ref().unwrap_or(&Value::Null));
+    let is_cancel = envelope.routing_key == "callees.cancel";
+    let Some(Ok(Command::CalleesCancel(cancel))) =
+        is_cancel.then(|| commands::read(&envelope.routing_key, body, &context.rules))
+    else {
+        return Ok(());
+    };
+    loop {
+        let mut transaction = context.store.begin().await?;
+        let again = match recalled(&mut transaction, envelope).await {
+            Ok(known) if known.is_some() || judge_id(envelope, false).is_some() => Ok(false),
+            Ok(_) => cancels::whole_slice(context, &mut transaction, &command_key(envelope), &cancel).await,
+            Err(error) => Err(error),
+        };
+        match again {
+            Ok(true) => transaction.commit().await?,
+            outcome => {
+                transaction.roll_back().await;
+                return outcome.map(drop);
+            }
+        }
+    }
+}
+
+/// What a command is known by until it is remembered: also without a `message_id`, if it comes again.
+fn command_key(envelope: &Envelope) -> String {
+    format!("{} {}", sha256_hex(&envelope.body), envelope.message_id.as_deref().unwrap_or_default())
+}
+
+async fn recalled(transaction: &mut Transaction, envelope: &Envelope) -> Result<Option<Remembered>, StoreError> {
+    match &envelope.message_id {
+        Some(id) if id.len() <= MOST_ID_BYTES && !id.contains('\0') => transaction.recall(id).await,
+        _ => Ok(None),
+    }
+}
+
 async fn apply_one(
     context: &Context,
     transaction: &mut Transaction,
@@ -78,10 +120,7 @@ async fn apply_one(
     body: &Value,
 ) -> Result<String, StoreError> {
     let sha256 = Sha256::digest(&envelope.body).to_vec();
-    let known = match &envelope.message_id {
-        Some(id) if id.len() <= MOST_ID_BYTES && !id.contains('\0') => transaction.recall(id).await?,
-        _ => None,
-    };
+    let known = recalled(transaction, envelope).await?;
     if let Some(known) = &known
         && known.command == envelope.routing_key
         && known.body_sha256 == sha256
@@ -92,7 +131,7 @@ async fn apply_one(
     let has_id = envelope.message_id.is_some() && refused.is_none();
     let handled = match refused {
         Some(problem) => Err(problem.into()),
-        None => execute(context, transaction, &envelope.routing_key, body).await?,
+        None => execute(context, transaction, envelope, body).await?,
     };
     let reply = match handled {
         Ok(reply) => reply,
@@ -127,8 +166,8 @@ fn judge_id(envelope: &Envelope, used: bool) -> Option<Problem> {
     }
 }
 
-async fn execute(context: &Context, transaction: &mut Transaction, name: &str, body: &Value) -> Handled {
-    match commands::read(name, body, &context.rules) {
+async fn execute(context: &Context, transaction: &mut Transaction, envelope: &Envelope, body: &Value) -> Handled {
+    match commands::read(&envelope.routing_key, body, &context.rules) {
         Err(problems) => Ok(Err(problems.into())),
         Ok(Command::AgentPut(agent)) => agents::put(transaction, &agent).await,
         Ok(Command::ServiceInstancePut(instance)) => service_instances::put(context, transaction, &instance).await,
@@ -136,6 +175,11 @@ async fn execute(context: &Context, transaction: &mut Transaction, name: &str, b
         Ok(Command::CalleesImport(import)) => imports::import(context, transaction, import).await,
         Ok(Command::TaskStart(task)) => tasks::start(context, transaction, &task).await,
         Ok(Command::TaskStop(task)) => tasks::stop(context, transaction, &task).await,
+        Ok(Command::TaskUpdate(update)) => updates::update(context, transaction, &update).await,
+        Ok(Command::TaskDelete(task)) => updates::delete(context, transaction, &task).await,
+        Ok(Command::CalleesCancel(cancel)) => {
+            cancels::cancel(context, transaction, &command_key(envelope), &cancel).await
+        }
     }
 }
 

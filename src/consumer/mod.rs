@@ -5,6 +5,7 @@
 
 mod agents;
 mod apply;
+mod cancels;
 mod commands;
 mod imports;
 mod letters;
@@ -12,6 +13,7 @@ mod queries;
 mod schedule;
 mod service_instances;
 mod tasks;
+mod updates;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,10 +6,12 @@ use serde_json::Value;
 
 use super::{Context, Session, SessionError, ack};
 use crate::bus::Envelope;
-use crate::bus::wire::v1::queries::{Query, page_mark, read};
-use crate::bus::wire::v1::replies::{errors, not_found, page, rejected, task, task_item};
+use crate::bus::wire::v1::queries::{IdPage, Query, callee_mark, id_mark, page_mark, read};
+use crate::bus::wire::v1::records;
+use crate::bus::wire::v1::replies::{errors, found, not_found, page, rejected, task, task_item};
 use crate::domain::problem::{Code, Problem};
-use crate::domain::task::TaskFilter;
+use crate::domain::record::CalleeFilter;
+use crate::domain::task::{TaskFilter, TaskRef};
 use crate::store::StoreError;
 
 /// A page ends before it is a message of more than 1 MiB.
@@ -46,30 +48,70 @@ async fn answer(context: &Context, envelope: &Envelope) -> Result<String, StoreE
             return Ok(rejected(&errors(problem.into())));
         }
     };
-    match read(&envelope.routing_key, &body) {
+    match read(&envelope.routing_key, &body, &context.rules) {
         Err(problems) => Ok(rejected(&errors(problems))),
         Ok(Query::TaskGet(wanted)) => {
             let found = context.store.task_with_progress(&wanted).await?;
             Ok(found.map_or_else(not_found, |(found, counts, progress)| task(&found, counts, &progress)))
         }
         Ok(Query::TaskList(filter)) => task_list(context, filter).await,
+        Ok(Query::AgentGet(id)) => {
+            let agent = context.store.find_agent(&id).await?;
+            Ok(agent.map_or_else(not_found, |agent| found("agent", records::agent(&agent))))
+        }
+        Ok(Query::AgentList(wanted)) => {
+            let agents = context.store.list_agents(&wanted.after, wanted.most + 1).await?;
+            let agents = agents.iter().map(|agent| (records::agent(agent), id_mark(&agent.id.0)));
+            Ok(pages(agents.collect(), wanted.most))
+        }
+        Ok(Query::ServiceInstanceGet(id)) => {
+            let instance = context.store.find_service_instance(&id).await?;
+            let told = |instance| found("serviceInstance", records::service_instance(&instance));
+            Ok(instance.map_or_else(not_found, told))
+        }
+        Ok(Query::ServiceInstanceList(wanted)) => service_instances(context, &wanted).await,
+        Ok(Query::CalleesList(task, filter)) => callees(context, &task, filter).await,
+        Ok(Query::CallGet(wanted)) => {
+            let call = context.store.call_record(&wanted).await?;
+            Ok(call.map_or_else(not_found, |call| records::call(&call)))
+        }
     }
 }
 
-async fn task_list(context: &Context, filter: TaskFilter) -> Result<String, StoreError> {
-    let wanted = usize::try_from(filter.most).unwrap_or(0);
-    // One more than wanted tells whether there is a next page.
-    let found = context.store.list_tasks(&TaskFilter { most: filter.most + 1, ..filter }).await?;
-    let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
-    for task in found.iter().take(wanted) {
-        let item = task_item(task);
+async fn service_instances(context: &Context, wanted: &IdPage) -> Result<String, StoreError> {
+    let instances = context.store.list_service_instances(&wanted.after, wanted.most + 1).await?;
+    let told = instances.iter().map(|instance| (records::service_instance(instance), id_mark(&instance.id.0)));
+    Ok(pages(told.collect(), wanted.most))
+}
+
+async fn callees(context: &Context, task: &TaskRef, filter: CalleeFilter) -> Result<String, StoreError> {
+    let most = filter.most;
+    let Some((task, found)) = context.store.list_callees(task, &CalleeFilter { most: most + 1, ..filter }).await?
+    else {
+        return Ok(not_found());
+    };
+    let told = found.iter().map(|record| (records::callee(task, record), callee_mark(record.callee.key.seq)));
+    Ok(pages(told.collect(), most))
+}
+
+/// The first `most` of these items that fit a message; each comes with where the page after it begins, and one more
+/// than wanted tells whether there is one.
+fn pages(found: Vec<(Value, String)>, most: i64) -> String {
+    let (total, mut bytes, mut items, mut last) = (found.len(), 0, Vec::new(), None);
+    for (item, mark) in found.into_iter().take(usize::try_from(most).unwrap_or(0)) {
         bytes += item.to_string().len();
-        if bytes > PAGE_BYTES {
+        if bytes > PAGE_BYTES && last.is_some() {
             break;
         }
         items.push(item);
-        last = Some(task.no);
+        last = Some(mark);
     }
-    let next = last.filter(|_| items.len() < found.len()).map(page_mark);
-    Ok(page(&items, next))
+    let next = last.filter(|_| items.len() < total);
+    page(&items, next)
+}
+
+async fn task_list(context: &Context, filter: TaskFilter) -> Result<String, StoreError> {
+    let most = filter.most;
+    let found = context.store.list_tasks(&TaskFilter { most: most + 1, ..filter }).await?;
+    Ok(pages(found.iter().map(|task| (task_item(task), page_mark(task.no))).collect(), most))
 }

@@ -4,9 +4,9 @@
 
 use super::Context;
 use super::apply::{Handled, Refusal, task_not_found};
-use crate::bus::wire::v1::commands::TaskDraft;
 use crate::bus::wire::v1::events::TaskChange;
 use crate::bus::wire::v1::replies::{ErrorData, TaskReply, accepted};
+use crate::bus::wire::v1::tasks::TaskDraft;
 use crate::domain::ids::TaskId;
 use crate::domain::problem::{Code, Problem, Problems};
 use crate::domain::task::{Counts, StartObstacle, Task, TaskRef, TaskState, WrongState};
@@ -159,11 +159,11 @@ pub(super) async fn change(
     transaction.write_events(vec![context.events.task_changed(change, sequence, now)]).await
 }
 
-fn reply(task: &Task, state: TaskState, obstacle: Option<StartObstacle>) -> String {
+pub(super) fn reply(task: &Task, state: TaskState, obstacle: Option<StartObstacle>) -> String {
     let reason = obstacle.map(StartObstacle::as_str);
     accepted(TaskReply { task_id: task.settings.id.0, name: &task.settings.name, state: state.as_str(), reason })
 }
 
-fn wrong_state(task: &Task, wrong: WrongState) -> Refusal {
+pub(super) fn wrong_state(task: &Task, wrong: WrongState) -> Refusal {
     Refusal { errors: vec![ErrorData::from(wrong)], task: Some(task.settings.id) }
 }

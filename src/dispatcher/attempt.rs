@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::Context;
 use super::owner::Report;
 use super::recorder::{Ending, EndingKind};
-use crate::bus::wire::v1::events::AttemptView;
+use crate::bus::wire::v1::events::{AttemptView, CalleeFailure};
 use crate::dialer::{CallOrder, PlacedCall};
 use crate::domain::call::CallEnd;
 use crate::domain::callee::{Callee, FailedReason};
@@ -66,6 +66,7 @@ impl Attempt {
             attempt: self.attempt,
             tally: self.tally,
             caller_number: self.caller_number.e164().to_owned(),
+            call: self.view().call_id(),
         }
     }
 
@@ -94,8 +95,9 @@ impl Attempt {
     /// The callee cannot be called at all.
     pub fn failed(&self, context: &Context, reason: FailedReason) -> EndingKind {
         let failed_at = context.clock.now();
-        let event = context.events.callee_failed(self.view(), reason, failed_at);
-        let (key, attempt) = (self.callee.key, self.attempt);
+        let (callee, key, attempt) = (&self.callee, self.callee.key, self.attempt);
+        let failure = CalleeFailure { task: self.task.id, callee, attempts: attempt - 1, reason, at: failed_at };
+        let event = context.events.callee_failed(failure);
         EndingKind::Callee(Box::new(FailedCallee { key, attempt, reason, failed_at, event }))
     }
 }

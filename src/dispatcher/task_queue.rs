@@ -89,6 +89,9 @@ impl TaskQueue {
             let Self { gate, name, terms, .. } = Self::new(task.clone(), &Census::default());
             (self.gate, self.name, self.terms) = (gate, name, terms);
         }
+        let before = self.progress.cancelled;
+        self.progress.cancelled_so_far(task.cancelled);
+        self.unsaved |= self.progress.cancelled > before;
         self.task = task;
     }
 
@@ -118,7 +121,7 @@ impl TaskQueue {
         self.forget();
     }
 
-    /// The highest place that was claimed.
+    /// The highest place up to which nobody is fresh.
     pub fn claimed(&self) -> i64 {
         self.claimed
     }
@@ -137,6 +140,11 @@ impl TaskQueue {
         if self.fresh.len() < LOW && !self.exhausted {
             let more = store.read_ahead(self.task.no, self.read, READ_AHEAD).await?;
             self.exhausted = more.len() < usize::try_from(READ_AHEAD).unwrap_or(0);
+            if let Some(first) = more.first().filter(|_| self.read == self.claimed) {
+                // Who is passed over is final, open or waiting, and will never be fresh again: a long row of cancelled
+                // callees is read past once.
+                self.claimed = first.key.seq - 1;
+            }
             self.read = more.last().map_or(self.read, |callee| callee.key.seq);
             self.fresh.extend(more);
         }

@@ -38,6 +38,8 @@ impl Callee {
 pub enum FailedReason {
     /// The trunk cannot dial the number at all.
     NotDiallable,
+    /// The upstream system does not want the call any more.
+    Cancelled,
 }
 
 impl FailedReason {
@@ -45,6 +47,7 @@ impl FailedReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotDiallable => "NOT_DIALLABLE",
+            Self::Cancelled => "CANCELLED",
         }
     }
 }

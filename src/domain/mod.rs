@@ -15,6 +15,7 @@ pub mod phone_number;
 pub mod pool;
 pub mod problem;
 pub mod progress;
+pub mod record;
 pub mod redial;
 pub mod rotation;
 pub mod service_instance;

@@ -28,6 +28,8 @@ pub enum Code {
     NotFound,
     /// The task's state does not allow the command.
     WrongState,
+    /// Calls of the task are in the air.
+    CallsInProgress,
     /// The agent was never put.
     AgentUnknown,
     /// The agent is not published.
@@ -68,6 +70,7 @@ impl Code {
             Self::TaskIdTaken => "TASK_ID_TAKEN",
             Self::NotFound => "NOT_FOUND",
             Self::WrongState => "WRONG_STATE",
+            Self::CallsInProgress => "CALLS_IN_PROGRESS",
             Self::AgentUnknown => "AGENT_UNKNOWN",
             Self::AgentNotPublished => "AGENT_NOT_PUBLISHED",
             Self::ServiceInstanceUnknown => "SERVICE_INSTANCE_UNKNOWN",

@@ -115,7 +115,15 @@ impl Task {
 
     /// True when the scheduled start is due and nothing else has started or stopped the task before.
     pub fn is_to_start(&self, now: DateTime<Utc>) -> bool {
-        self.armed && self.state == TaskState::Stopped && !self.waits_for_start(now)
+        let startable = matches!(self.state, TaskState::Stopped | TaskState::StartFailed);
+        self.armed && startable && !self.waits_for_start(now)
+    }
+
+    /// The same task by other settings. `anew`: they name a start, which is still to come whatever became of the last.
+    #[must_use]
+    pub fn updated(&self, settings: NewTask, anew: bool) -> Self {
+        let armed = settings.start.start_at().is_some() && (anew || self.armed);
+        Self { settings, armed, ..self.clone() }
     }
 }
 
@@ -156,6 +164,24 @@ impl TaskState {
         match self {
             Self::Running => Ok(Self::Stopped),
             _ => Err(WrongState { state: self, allowed: "RUNNING" }),
+        }
+    }
+
+    /// Whether its settings may be changed.
+    pub fn may_update(self) -> Result<(), WrongState> {
+        match self {
+            Self::Initializing | Self::Stopped | Self::StartFailed => Ok(()),
+            Self::Running | Self::Completed => {
+                Err(WrongState { state: self, allowed: "INITIALIZING, STOPPED or START_FAILED" })
+            }
+        }
+    }
+
+    /// Whether it may be deleted.
+    pub fn may_delete(self) -> Result<(), WrongState> {
+        match self {
+            Self::Running => Err(WrongState { state: self, allowed: "any other state: stop it first" }),
+            _ => Ok(()),
         }
     }
 

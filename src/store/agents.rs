@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::schema::agents;
-use super::{StoreError, Transaction};
+use super::{Store, StoreError, Transaction};
 use crate::domain::agent::Agent;
 use crate::domain::ids::AgentId;
 
@@ -85,5 +85,20 @@ impl Transaction {
     pub async fn agent(&mut self, id: &AgentId) -> Result<Option<Agent>, StoreError> {
         let query = agents::table.find(&id.0).select(Row::as_select());
         query.first(&mut self.connection).await.optional()?.map(Agent::try_from).transpose()
+    }
+}
+
+impl Store {
+    /// The agents after an id, in the order of their ids.
+    pub async fn list_agents(&self, after: &str, most: i64) -> Result<Vec<Agent>, StoreError> {
+        let query = agents::table.filter(agents::agent_id.gt(after)).order(agents::agent_id).limit(most);
+        let rows: Vec<Row> = query.select(Row::as_select()).load(&mut self.connection().await?).await?;
+        rows.into_iter().map(Agent::try_from).collect()
+    }
+
+    /// The agent, if it was ever put.
+    pub async fn find_agent(&self, id: &AgentId) -> Result<Option<Agent>, StoreError> {
+        let query = agents::table.find(&id.0).select(Row::as_select());
+        query.first(&mut self.connection().await?).await.optional()?.map(Agent::try_from).transpose()
     }
 }

@@ -10,6 +10,7 @@
 pub mod agents;
 pub mod attempts;
 pub mod callees;
+pub mod cancellations;
 pub mod daemons;
 pub mod error;
 mod feed;
@@ -21,6 +22,8 @@ pub mod outbox;
 mod parked;
 pub mod partitions;
 pub mod progress;
+pub mod purge;
+pub mod records;
 mod schema;
 pub mod scratch;
 pub mod service_instances;

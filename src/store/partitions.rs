@@ -10,8 +10,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use super::{Store, StoreError};
 
 /// Tasks for one partition.
-const SPAN: i64 = 1_000;
-const TABLES: [&str; 3] = ["callees", "callee_results", "attempts"];
+pub(super) const SPAN: i64 = 1_000;
+pub(super) const TABLES: [&str; 4] = ["callees", "callee_results", "attempts", "call_reports"];
 
 #[derive(QueryableByName)]
 struct Newest {
@@ -41,8 +41,8 @@ impl Store {
 
 async fn ensure(connection: &mut AsyncPgConnection, from: i64) -> Result<(), StoreError> {
     let query = diesel::sql_query("SELECT to_regclass($1) IS NOT NULL AS exists");
-    // The last of the three is made last: where it is, all are.
-    let made: Exists = query.bind::<Text, _>(format!("{}_{from}", TABLES[2])).get_result(connection).await?;
+    // The last of them is made last: where it is, all are.
+    let made: Exists = query.bind::<Text, _>(format!("{}_{from}", TABLES[3])).get_result(connection).await?;
     if made.exists {
         return Ok(());
     }

@@ -48,12 +48,16 @@ struct Group {
     result: Option<String>,
     #[diesel(sql_type = BigInt)]
     callees: i64,
+    #[diesel(sql_type = BigInt)]
+    cancelled: i64,
 }
 
 #[derive(QueryableByName)]
 struct Saved {
     #[diesel(sql_type = BigInt)]
     last_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    cancelled: i64,
     #[diesel(sql_type = BigInt)]
     open: i64,
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -62,6 +66,8 @@ struct Saved {
     completed: Option<i64>,
     #[diesel(sql_type = Nullable<BigInt>)]
     failed: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    saved_cancelled: Option<i64>,
     #[diesel(sql_type = Nullable<Jsonb>)]
     results: Option<Value>,
 }
@@ -81,11 +87,15 @@ async fn census(connection: &mut AsyncPgConnection, task: TaskNo) -> Result<Cens
                          (SELECT max(seq) FROM attempts WHERE task_no = $1), 0) AS cursor",
     );
     let rows: Rows = query.bind::<BigInt, _>(task.0).get_result(connection).await?;
-    let query =
-        diesel::sql_query("SELECT result, count(*) AS callees FROM callee_results WHERE task_no = $1 GROUP BY result");
+    // Both counts of the cancelled by one statement, or one of them could be newer than the other.
+    let query = diesel::sql_query(
+        "SELECT result, count(*) AS callees, (SELECT cancelled FROM task_counters WHERE task_no = $1) AS cancelled
+         FROM callee_results WHERE task_no = $1 GROUP BY result",
+    );
     let groups: Vec<Group> = query.bind::<BigInt, _>(task.0).load(connection).await?;
     let mut progress = Progress { calling: unsigned(rows.open), ..Progress::default() };
-    for Group { result, callees } in groups {
+    for Group { result, callees, cancelled } in groups {
+        progress.cancelled = unsigned(cancelled);
         match result {
             Some(result) => {
                 progress.completed += unsigned(callees);
@@ -99,8 +109,8 @@ async fn census(connection: &mut AsyncPgConnection, task: TaskNo) -> Result<Cens
 
 async fn progress(connection: &mut AsyncPgConnection, task: &Task) -> Result<(Counts, Progress), StoreError> {
     let query = diesel::sql_query(
-        "SELECT c.last_seq, (SELECT count(*) FROM open_attempts o WHERE o.task_no = c.task_no) AS open,
-                p.calling, p.completed, p.failed, p.results
+        "SELECT c.last_seq, c.cancelled, (SELECT count(*) FROM open_attempts o WHERE o.task_no = c.task_no) AS open,
+                p.calling, p.completed, p.failed, p.cancelled AS saved_cancelled, p.results
          FROM task_counters c LEFT JOIN task_progress p USING (task_no) WHERE c.task_no = $1",
     );
     let saved: Saved = query.bind::<BigInt, _>(task.no.0).get_result(connection).await?;
@@ -108,12 +118,14 @@ async fn progress(connection: &mut AsyncPgConnection, task: &Task) -> Result<(Co
         let census = census(connection, task.no).await?;
         return Ok((census.counts(), census.progress));
     }
-    let progress = Progress {
+    let mut progress = Progress {
         calling: unsigned(saved.calling.unwrap_or(0)),
         completed: unsigned(saved.completed.unwrap_or(0)),
         failed: unsigned(saved.failed.unwrap_or(0)),
+        cancelled: unsigned(saved.saved_cancelled.unwrap_or(0)),
         results: saved.results.map(from_json).transpose()?.unwrap_or_default(),
     };
+    progress.cancelled_so_far(unsigned(saved.cancelled));
     Ok((progress.counts(saved.last_seq), progress))
 }
 
@@ -156,16 +168,17 @@ impl Store {
         let tasks: Vec<i64> = saved.iter().map(|(task, _)| task.0).collect();
         let results: Vec<Value> = saved.iter().map(|(_, progress)| json!(progress.results)).collect();
         let query = diesel::sql_query(
-            "INSERT INTO task_progress (task_no, calling, completed, failed, results)
-             SELECT * FROM unnest($1, $2, $3, $4, $5)
+            "INSERT INTO task_progress (task_no, calling, completed, failed, cancelled, results)
+             SELECT * FROM unnest($1, $2, $3, $4, $5, $6)
              ON CONFLICT (task_no) DO UPDATE SET calling = excluded.calling, completed = excluded.completed,
-                 failed = excluded.failed, results = excluded.results",
+                 failed = excluded.failed, cancelled = excluded.cancelled, results = excluded.results",
         );
         query
             .bind::<Array<BigInt>, _>(tasks)
             .bind::<Array<BigInt>, _>(column(|progress| progress.calling))
             .bind::<Array<BigInt>, _>(column(|progress| progress.completed))
             .bind::<Array<BigInt>, _>(column(|progress| progress.failed))
+            .bind::<Array<BigInt>, _>(column(|progress| progress.cancelled))
             .bind::<Array<Jsonb>, _>(results)
             .execute(&mut self.connection().await?)
             .await?;

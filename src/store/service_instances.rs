@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::agents::from_json;
 use super::schema::service_instances;
-use super::{StoreError, Transaction};
+use super::{Store, StoreError, Transaction};
 use crate::domain::ids::{ServiceInstanceId, TrunkName};
 use crate::domain::service_instance::{CallerNumber, ServiceInstance, Share, StoredCallerNumber, TrunkLoad};
 
@@ -118,5 +118,20 @@ impl Transaction {
         let query = diesel::sql_query("SELECT pg_advisory_xact_lock(hashtext('calltaskd trunk'), hashtext($1))");
         query.bind::<Text, _>(&trunk.0).execute(&mut self.connection).await?;
         load_of(&mut self.connection, trunk, Some(id)).await
+    }
+}
+
+impl Store {
+    /// The service instances after an id, in the order of their ids.
+    pub async fn list_service_instances(&self, after: &str, most: i64) -> Result<Vec<ServiceInstance>, StoreError> {
+        let after = service_instances::table.filter(service_instances::service_instance_id.gt(after));
+        let query = after.order(service_instances::service_instance_id).limit(most).select(Row::as_select());
+        let rows: Vec<Row> = query.load(&mut self.connection().await?).await?;
+        rows.into_iter().map(ServiceInstance::try_from).collect()
+    }
+
+    /// The service instance, if it was ever put.
+    pub async fn find_service_instance(&self, id: &ServiceInstanceId) -> Result<Option<ServiceInstance>, StoreError> {
+        find(&mut *self.connection().await?, id).await
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::agents::{find_all, from_json};
+use super::cancellations::cancelled_so_far;
 use super::schema::tasks;
 use super::service_instances;
 use super::{Store, StoreError, Transaction};
@@ -33,6 +34,8 @@ pub struct RunningTask {
     pub no: TaskNo,
     pub settings: NewTask,
     pub agent: Arc<Agent>,
+    /// How many of its callees were cancelled so far.
+    pub cancelled: u64,
 }
 
 #[derive(Queryable, Selectable)]
@@ -199,6 +202,27 @@ impl Transaction {
         Ok(())
     }
 
+    /// Writes the settings of a task anew.
+    pub async fn update_task(&mut self, task: &Task) -> Result<(), StoreError> {
+        let settings = Settings { start_armed: task.armed, ..Settings::from(&task.settings) };
+        diesel::update(tasks::table.find(task.no.0)).set(settings).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    /// Makes a task gone for everyone outside: its name is free, its id never. The rows go later.
+    pub async fn delete_task(&mut self, task: TaskNo, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let row = diesel::update(tasks::table.find(task.0));
+        row.set((tasks::deleted_at.eq(now), tasks::start_armed.eq(false))).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    /// Whether calls of the task are in the air, or may be any moment. The fence must have moved before.
+    pub async fn has_open_attempts(&mut self, task: TaskNo) -> Result<bool, StoreError> {
+        let query = diesel::sql_query("SELECT 1 FROM open_attempts WHERE task_no = $1 LIMIT 1");
+        let open = query.bind::<diesel::sql_types::BigInt, _>(task.0).execute(&mut self.connection).await?;
+        Ok(open > 0)
+    }
+
     /// Uses up the scheduled start of a task, so that it does not fire any more.
     pub async fn disarm_start(&mut self, task: TaskNo) -> Result<(), StoreError> {
         let armed = tasks::table.find(task.0).filter(tasks::start_armed);
@@ -223,7 +247,7 @@ impl Store {
     pub async fn scheduled_starts(&self, most: i64) -> Result<Vec<(TaskId, DateTime<Utc>)>, StoreError> {
         // The state stands in the text, so that the plan can always use the index on just these rows.
         let query = diesel::sql_query(
-            "SELECT task_id, start_at FROM tasks WHERE start_armed AND state = 'STOPPED' AND deleted_at IS NULL
+            "SELECT task_id, start_at FROM tasks WHERE start_armed AND state IN ('STOPPED', 'START_FAILED') AND deleted_at IS NULL
              ORDER BY start_at LIMIT $1",
         );
         let query = query.bind::<BigInt, _>(most);
@@ -270,13 +294,16 @@ impl Store {
             .await?;
         let agent_ids: Vec<String> = rows.iter().map(|row| row.agent_id.clone()).collect();
         let agents = find_all(&mut connection, &agent_ids).await?;
+        let task_nos: Vec<i64> = rows.iter().map(|row| row.task_no).collect();
+        let cancelled = cancelled_so_far(&mut connection, &task_nos).await?;
         let agents: BTreeMap<_, _> = agents.into_iter().map(|(id, agent)| (id, Arc::new(agent))).collect();
         let mut running = Vec::with_capacity(rows.len());
         for row in rows {
             let task = Task::try_from(row)?;
             let agent = agents.get(&task.settings.agent).cloned();
             let agent = agent.ok_or_else(|| StoreError::Unreadable(format!("agent {}", task.settings.agent)))?;
-            running.push(RunningTask { no: task.no, settings: task.settings, agent });
+            let cancelled = cancelled.get(&task.no).copied().unwrap_or(0);
+            running.push(RunningTask { no: task.no, settings: task.settings, agent, cancelled });
         }
         Ok(Some(Work { service_instance, trunk_load, tasks: running }))
     }

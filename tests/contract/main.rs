@@ -8,6 +8,7 @@
 mod harness;
 
 mod agents;
+mod cancels;
 mod dead_letters;
 mod events;
 mod idempotency;
@@ -17,6 +18,7 @@ mod not_yet;
 mod numbers;
 mod order;
 mod queries;
+mod records;
 mod rows;
 mod schedules;
 mod service_instances;
@@ -25,3 +27,4 @@ mod states;
 mod tasks;
 mod uncounted;
 mod unroutable;
+mod updates;

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 
-use crate::domain::ids::{CalleeKey, TaskNo};
+use crate::domain::ids::{CallId, CalleeKey, TaskNo};
 use crate::domain::redial::Tally;
 use crate::store::leases::Fence;
 use crate::store::{Store, StoreError};
@@ -21,6 +21,7 @@ pub struct NewAttempt {
     pub attempt: u32,
     pub tally: Tally,
     pub caller_number: String,
+    pub call: CallId,
 }
 
 /// An attempt that was opened.
@@ -38,7 +39,7 @@ impl ClaimedAttempt {
     }
 }
 
-/// `$1`–`$4` are the fence, `$5`–`$10` the attempts.
+/// `$1`–`$4` are the fence, `$5`–`$11` the attempts.
 const FENCE_AND_WANTED: &str = "
     WITH fence AS (
         SELECT service_instance_id, holder FROM leases
@@ -46,14 +47,14 @@ const FENCE_AND_WANTED: &str = "
           AND expires_at > clock_timestamp()
         FOR SHARE),
     wanted AS (
-        SELECT * FROM unnest($5, $6, $7, $8, $9, $10) AS w
-        (task_no, seq, attempt, uncounted, counted_attempts, caller_number))";
+        SELECT * FROM unnest($5, $6, $7, $8, $9, $10, $11) AS w
+        (task_no, seq, attempt, uncounted, counted_attempts, caller_number, call_id))";
 
 const FRESH: &str = "
     INSERT INTO open_attempts (task_no, seq, attempt, uncounted, counted_attempts, service_instance_id, holder,
-        caller_number, claimed_at)
+        caller_number, call_id, claimed_at)
     SELECT w.task_no, w.seq, w.attempt, w.uncounted, w.counted_attempts, f.service_instance_id, f.holder,
-        w.caller_number, clock_timestamp()
+        w.caller_number, w.call_id, clock_timestamp()
     FROM fence f, wanted w
     RETURNING task_no, seq";
 
@@ -63,9 +64,9 @@ const WAITING: &str = ",
         WHERE r.task_no = w.task_no AND r.seq = w.seq AND r.attempt = w.attempt
         RETURNING r.task_no, r.seq)
     INSERT INTO open_attempts (task_no, seq, attempt, uncounted, counted_attempts, service_instance_id, holder,
-        caller_number, claimed_at)
+        caller_number, call_id, claimed_at)
     SELECT w.task_no, w.seq, w.attempt, w.uncounted, w.counted_attempts, f.service_instance_id, f.holder,
-        w.caller_number, clock_timestamp()
+        w.caller_number, w.call_id, clock_timestamp()
     FROM fence f, wanted w JOIN gone g USING (task_no, seq)
     RETURNING task_no, seq";
 
@@ -104,6 +105,7 @@ impl Store {
             .bind::<Array<Integer>, _>(uncounted)
             .bind::<Array<Integer>, _>(counted)
             .bind::<Array<Text>, _>(numbers)
+            .bind::<Array<SqlUuid>, _>(wanted.iter().map(|new| new.call.0).collect::<Vec<_>>())
             .load(&mut self.connection().await?)
             .await?)
     }

@@ -42,12 +42,12 @@ const RECORD: &str = "
     gone AS (
         DELETE FROM open_attempts o USING ended e
         WHERE o.task_no = e.task_no AND o.seq = e.seq AND o.attempt = e.attempt
-        RETURNING o.task_no, o.seq, o.caller_number),
+        RETURNING o.task_no, o.seq, o.caller_number, o.call_id),
     logged AS (
         INSERT INTO attempts (task_no, seq, attempt, caller_number, result, counted, scope, sip_status, sip_reason,
-            sip_q850, sip_rule, started_at, ringing_at, answered_at, ended_at, hangup_by)
+            sip_q850, sip_rule, started_at, ringing_at, answered_at, ended_at, hangup_by, call_id)
         SELECT task_no, seq, attempt, caller_number, result, counted, scope, sip_status, sip_reason,
-            sip_q850, sip_rule, started_at, ringing_at, answered_at, ended_at, hangup_by
+            sip_q850, sip_rule, started_at, ringing_at, answered_at, ended_at, hangup_by, call_id
         FROM ended JOIN gone USING (task_no, seq)),
     final AS (
         INSERT INTO callee_results (task_no, seq, state, result, attempts, ended_at)

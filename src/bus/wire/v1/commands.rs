@@ -3,19 +3,19 @@
 
 use serde_json::Value;
 
+use super::cancel::{self, Cancel};
 use super::import::{self, Import};
 use super::reading::{
-    ID_LENGTH, Rules, calling_days, daily_ranges, instant_of, is_key, not_yet, redial_rule, task_id, text_map,
-    time_zone, trunk,
+    ID_LENGTH, Rules, calling_days, daily_ranges, is_key, not_yet, task_id, text_map, time_zone, trunk,
 };
+use super::tasks::{self, TaskDraft, TaskUpdate};
 use crate::domain::agent::{Agent, AgentVariable, OutputTag};
-use crate::domain::calling_window::CallingWindow;
 use crate::domain::fields::{Fields, Parsed, boolean, count, line, list, text};
-use crate::domain::ids::{AgentId, ServiceInstanceId, TaskId};
+use crate::domain::ids::{AgentId, ServiceInstanceId};
 use crate::domain::phone_number::PhoneNumber;
 use crate::domain::problem::{Code, Problem, Problems};
 use crate::domain::service_instance::{CallerNumber, NumberHours, ServiceInstance, Share};
-use crate::domain::task::{NewTask, StartMode, TaskRef};
+use crate::domain::task::TaskRef;
 
 /// What a command asks for.
 #[derive(Debug)]
@@ -26,36 +26,26 @@ pub enum Command {
     CalleesImport(Import),
     TaskStart(TaskRef),
     TaskStop(TaskRef),
-}
-
-/// A new task as far as it could be read.
-#[derive(Debug, Default)]
-pub struct TaskDraft {
-    pub id: Option<TaskId>,
-    pub name: Option<String>,
-    pub agent: Option<AgentId>,
-    pub service_instance: Option<ServiceInstanceId>,
-    /// What was wrong with it.
-    pub problems: Problems,
-    rest: Option<NewTask>,
-}
-
-impl TaskDraft {
-    /// The task, if nothing was wrong.
-    pub fn complete(self) -> Result<NewTask, Problems> {
-        match (self.problems.is_empty(), self.rest) {
-            (true, Some(task)) => Ok(task),
-            _ => Err(self.problems),
-        }
-    }
+    TaskUpdate(TaskUpdate),
+    TaskDelete(TaskRef),
+    CalleesCancel(Cancel),
 }
 
 /// The commands of the contract that this version refuses.
-const NOT_YET: [&str; 5] = ["task.update", "task.delete", "callees.cancel", "call.report", "export.create"];
+const NOT_YET: [&str; 2] = ["call.report", "export.create"];
 
 /// The commands of this version.
-const KNOWN: [&str; 6] =
-    ["agent.put", "service-instance.put", "task.create", "callees.import", "task.start", "task.stop"];
+const KNOWN: [&str; 9] = [
+    "agent.put",
+    "service-instance.put",
+    "task.create",
+    "task.update",
+    "task.start",
+    "task.stop",
+    "task.delete",
+    "callees.import",
+    "callees.cancel",
+];
 
 /// Whether a routing key is a command of the contract.
 pub fn is_command(name: &str) -> bool {
@@ -67,10 +57,13 @@ pub fn read(name: &str, body: &Value, rules: &Rules) -> Parsed<Command> {
     match name {
         "agent.put" => agent(body).map(Command::AgentPut),
         "service-instance.put" => service_instance(body, rules).map(Command::ServiceInstancePut),
-        "task.create" => Ok(Command::TaskCreate(task(body, rules))),
+        "task.create" => Ok(Command::TaskCreate(tasks::create(body, rules))),
         "callees.import" => import::read(body, rules).map(Command::CalleesImport),
         "task.start" => only_task(body).map(Command::TaskStart),
         "task.stop" => only_task(body).map(Command::TaskStop),
+        "task.update" => tasks::update(body).map(Command::TaskUpdate),
+        "task.delete" => only_task(body).map(Command::TaskDelete),
+        "callees.cancel" => cancel::read(body, rules).map(Command::CalleesCancel),
         _ => Err(not_yet("", &format!("{name} is")).into()),
     }
 }
@@ -218,62 +211,4 @@ fn number_hours(fields: &mut Fields, rules: &Rules) -> Option<NumberHours> {
     let no_call_times = fields.optional("noCallTimes", daily_ranges);
     let restricted = calling_days.is_some() || calling_times.is_some() || no_call_times.is_some();
     restricted.then_some(NumberHours { time_zone, calling_days, calling_times, no_call_times })
-}
-
-fn task(body: &Value, rules: &Rules) -> TaskDraft {
-    let mut fields = match Fields::of(body) {
-        Ok(fields) => fields,
-        Err(problems) => return TaskDraft { problems, ..TaskDraft::default() },
-    };
-    let id = fields.optional("taskId", task_id);
-    let name = fields.required("name", line(1..=128));
-    let agent = fields.required("agentId", line(ID_LENGTH)).map(AgentId);
-    let service_instance = fields.required("serviceInstanceId", line(ID_LENGTH)).map(ServiceInstanceId);
-    let concurrency = fields.required("concurrency", count(1..=rules.most_concurrency));
-    let start = start_mode(&mut fields);
-    let window = window(&mut fields, rules);
-    let redial = fields.optional("redial", redial_rule);
-    let ring_timeout = fields.optional("ringTimeoutSeconds", count(10..=120)).unwrap_or(45);
-    let max_talk = fields.optional("maxTalkSeconds", count(10..=7_200)).unwrap_or(1_800);
-    let rest = (|| {
-        Some(NewTask {
-            id: id.unwrap_or_else(|| TaskId(uuid::Uuid::new_v4())),
-            name: name.clone()?,
-            agent: agent.clone()?,
-            service_instance: service_instance.clone()?,
-            concurrency: concurrency?,
-            start: start?,
-            window: window?,
-            redial,
-            ring_timeout_seconds: ring_timeout,
-            max_talk_seconds: max_talk,
-        })
-    })();
-    TaskDraft { id, name, agent, service_instance, problems: fields.finish(), rest }
-}
-
-/// `startAt` is there with `SCHEDULED`, and only then.
-fn start_mode(fields: &mut Fields) -> Option<StartMode> {
-    let scheduled = fields.required("startMode", |value| match text(1..=16)(value)?.as_str() {
-        "IMMEDIATE" => Ok(false),
-        "SCHEDULED" => Ok(true),
-        _ => Err(Problem::new(Code::InvalidValue, "must be IMMEDIATE or SCHEDULED").into()),
-    });
-    if scheduled == Some(true) {
-        return fields.required("startAt", instant_of).map(StartMode::Scheduled);
-    }
-    let given = fields.has("startAt");
-    fields.optional("startAt", instant_of);
-    if scheduled.is_some() && given {
-        let message = "goes with startMode SCHEDULED only; leave it out";
-        fields.problem(Problem::of("startAt", Code::InvalidValue, message));
-    }
-    scheduled.map(|_| StartMode::Immediate)
-}
-
-fn window(fields: &mut Fields, rules: &Rules) -> Option<CallingWindow> {
-    let time_zone = fields.optional("timeZone", time_zone).unwrap_or(rules.default_time_zone);
-    let days = fields.required("callingDays", calling_days);
-    let times = fields.required("callingTimes", daily_ranges);
-    Some(CallingWindow { time_zone, days: days?, times: times? })
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::cancel::CancelReceipt;
 use super::import::Receipt;
 use super::replies::ErrorData;
 use super::{instant, optional_instant};
@@ -116,16 +117,27 @@ impl AttemptView<'_> {
         CallId::of(self.task, self.callee.key.seq, self.attempt)
     }
 
-    fn about(&self, event_type: &str, id_of: Uuid, time: DateTime<Utc>) -> About {
-        About {
-            id: EventId::once(id_of, event_type),
-            subject: Some(self.callee.id(self.task).0),
-            task: Some(self.task),
-            // One event an attempt: the attempts order them.
-            sequence: i64::from(self.attempt),
-            time,
-        }
+    fn about(&self, event_type: &str, time: DateTime<Utc>) -> About {
+        let id = EventId::once(self.call_id().0, event_type);
+        About { id, ..about_callee((self.task, self.callee), self.attempt, time) }
     }
+}
+
+/// One event an attempt: the attempts order them.
+fn about_callee((task, callee): (TaskId, &Callee), attempt: u32, time: DateTime<Utc>) -> About {
+    let subject = Some(callee.id(task).0);
+    About { id: EventId::fresh(), subject, task: Some(task), sequence: i64::from(attempt), time }
+}
+
+/// A callee that is final without a further call.
+#[derive(Debug, Clone, Copy)]
+pub struct CalleeFailure<'a> {
+    pub task: TaskId,
+    pub callee: &'a Callee,
+    /// The calls before.
+    pub attempts: u32,
+    pub reason: FailedReason,
+    pub at: DateTime<Utc>,
 }
 
 #[derive(Serialize)]
@@ -224,6 +236,25 @@ impl EventWriter {
             TaskState::StartFailed => "task.start-failed",
             TaskState::Completed => "task.completed",
         };
+        self.task_event(event_type, change, (sequence, time))
+    }
+
+    /// `task.updated`: it is still in the state that it was in.
+    pub fn task_updated(&self, change: TaskChange, sequence: i64, time: DateTime<Utc>) -> Event {
+        self.task_event("task.updated", change, (sequence, time))
+    }
+
+    /// `task.deleted`: the last word about it and its callees.
+    pub fn task_deleted(&self, change: TaskChange, sequence: i64, time: DateTime<Utc>) -> Event {
+        self.task_event("task.deleted", change, (sequence, time))
+    }
+
+    fn task_event(
+        &self,
+        event_type: &'static str,
+        change: TaskChange,
+        (sequence, time): (i64, DateTime<Utc>),
+    ) -> Event {
         let data = TaskChangeData {
             task_id: change.task.0,
             name: change.name,
@@ -238,6 +269,11 @@ impl EventWriter {
     /// `callees.imported`.
     pub fn callees_imported(&self, receipt: &Receipt, about: About) -> Event {
         self.write("callees.imported", about, receipt)
+    }
+
+    /// `callees.cancelled`.
+    pub fn callees_cancelled(&self, receipt: &CancelReceipt, about: About) -> Event {
+        self.write("callees.cancelled", about, receipt)
     }
 
     /// `call.ended`: the outcome of one attempt.
@@ -270,7 +306,7 @@ impl EventWriter {
             redial_at,
             variables: &attempt.callee.variables,
         };
-        let about = attempt.about("call.ended", attempt.call_id().0, end.ended_at);
+        let about = attempt.about("call.ended", end.ended_at);
         let mut event = self.write("call.ended", about, data);
         let third = if redial_at.is_none() { "final" } else { "redial" };
         event.routing_key = format!("call.ended.{third}");
@@ -278,20 +314,21 @@ impl EventWriter {
     }
 
     /// `callee.failed`: a callee that could not be called.
-    pub fn callee_failed(&self, attempt: AttemptView, reason: FailedReason, at: DateTime<Utc>) -> Event {
-        let callee = attempt.callee;
-        let id = callee.id(attempt.task).0;
+    pub fn callee_failed(&self, failure: CalleeFailure) -> Event {
+        let CalleeFailure { task, callee, attempts, reason, at } = failure;
+        let id = callee.id(task).0;
         let data = CalleeFailedData {
-            task_id: attempt.task.0,
+            task_id: task.0,
             callee_id: id,
             out_id: callee.out_id.as_deref(),
             batch_id: callee.batch_id.as_deref(),
             called_number: callee.called_number.e164(),
-            attempts: attempt.attempt - 1,
+            attempts,
             failed_reason: reason.as_str(),
             variables: &callee.variables,
         };
-        self.write("callee.failed", attempt.about("callee.failed", id, at), data)
+        let once = EventId::once(id, "callee.failed");
+        self.write("callee.failed", About { id: once, ..about_callee((task, callee), attempts + 1, at) }, data)
     }
 
     /// `command.rejected`.

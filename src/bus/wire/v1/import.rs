@@ -110,7 +110,8 @@ fn row(value: &Value, rules: &Rules) -> Parsed<NewCallee> {
     complete(fields.finish(), callee)
 }
 
-fn called_number(value: &Value, rules: &Rules) -> Parsed<PhoneNumber> {
+/// The number of a callee, in one of the ways that it may be written.
+pub(super) fn called_number(value: &Value, rules: &Rules) -> Parsed<PhoneNumber> {
     let text = value.as_str().ok_or_else(|| wrong_type("a string", value))?.trim();
     if text.is_empty() {
         return Err(Problem::new(Code::NumberMissing, "give calledNumber").into());

@@ -1,11 +1,14 @@
 //! Version 1 of the wire contract: commands and queries in, replies and events out.
 
+pub mod cancel;
 pub mod commands;
 pub mod events;
 pub mod import;
 pub mod queries;
 pub mod reading;
+pub mod records;
 pub mod replies;
+pub mod tasks;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serializer;

@@ -176,9 +176,27 @@ pub fn task(task: &Task, counts: Counts, progress: &Progress) -> String {
     json!({"status": "OK", "task": TaskData::new(task, Some((counts, progress)))}).to_string()
 }
 
+/// The body of the `task.create` that would make this task.
+pub(super) fn creation(task: &Task) -> Value {
+    let mut body = task_item(task);
+    if let Some(fields) = body.as_object_mut() {
+        for told in ["state", "reason", "createdAt", "startedAt", "completedAt"] {
+            fields.remove(told);
+        }
+    }
+    body
+}
+
 /// One item of `task.list`.
 pub fn task_item(task: &Task) -> Value {
     json!(TaskData::new(task, None))
+}
+
+/// The answer about one thing that was found.
+pub fn found(what: &str, value: Value) -> String {
+    let mut answer = json!({"status": "OK"});
+    answer[what] = value;
+    answer.to_string()
 }
 
 /// A page of a list; `next` goes into `after` of the next question.
