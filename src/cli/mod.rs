@@ -5,6 +5,8 @@
 //! wrong with a command is the daemon's to judge; here only the shape of an argument is.
 
 mod agent;
+mod call;
+mod callees;
 mod dev;
 mod events;
 mod failure;
@@ -83,6 +85,12 @@ enum Command {
     /// Call tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
+    /// The callees of a task
+    #[command(subcommand)]
+    Callees(callees::CalleesCommand),
+    /// Calls that were made
+    #[command(subcommand)]
+    Call(call::CallCommand),
     Import(import::ImportArgs),
     Events(events::EventsArgs),
     /// Databases and bus names of demos and tests
@@ -112,6 +120,8 @@ impl Cli {
             Command::Agent(command) => command.run(&session).await,
             Command::ServiceInstance(command) => command.run(&session).await,
             Command::Task(command) => command.run(&session).await,
+            Command::Callees(command) => command.run(&session).await,
+            Command::Call(command) => command.run(&session).await,
             Command::Import(arguments) => import::run(&session, &arguments).await,
             Command::Events(arguments) => events::run(&session, &arguments).await,
             Command::Run | Command::Check | Command::Migrate | Command::Dev(_) => Ok(ExitCode::SUCCESS),

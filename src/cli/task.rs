@@ -20,6 +20,10 @@ pub enum TaskCommand {
     Start(TaskChange),
     /// Stop a running task; calls in the air end by themselves
     Stop(TaskChange),
+    /// Change a task that does not run
+    Update(Box<TaskUpdate>),
+    /// Delete a task that does not run
+    Delete(TaskChange),
     /// Show a task with its counts
     Show(TaskName),
     /// List the tasks, the newest first
@@ -75,6 +79,48 @@ pub struct TaskCreate {
     once: Once,
 }
 
+/// What is left out stays as it is.
+#[derive(Debug, Args)]
+pub struct TaskUpdate {
+    /// The task's id, or its name
+    task: String,
+    /// Another name
+    #[arg(long)]
+    name: Option<String>,
+    /// The id of another service instance
+    #[arg(long, value_name = "ID")]
+    service_instance: Option<String>,
+    /// Calls at a time
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u32>,
+    /// Start it by itself at this instant, like 2026-11-23T09:00:00+01:00
+    #[arg(long, value_name = "INSTANT", conflicts_with = "immediate")]
+    start_at: Option<String>,
+    /// Start it at the first import
+    #[arg(long)]
+    immediate: bool,
+    /// An IANA time zone, like Europe/Berlin
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+    /// The days of calling, like MONDAY,TUESDAY
+    #[arg(long, value_delimiter = ',', value_name = "DAY,…")]
+    days: Vec<String>,
+    /// Hours of calling; may be given many times
+    #[arg(long, value_name = "09:00-12:00", value_parser = hours)]
+    hours: Vec<Value>,
+    /// Call nobody again
+    #[arg(long)]
+    no_redial: bool,
+    /// How long a call may ring
+    #[arg(long, value_name = "N")]
+    ring_timeout_seconds: Option<u32>,
+    /// How long a call may last
+    #[arg(long, value_name = "N")]
+    max_talk_seconds: Option<u32>,
+    #[command(flatten)]
+    once: Once,
+}
+
 #[derive(Debug, Args)]
 pub struct TaskName {
     /// The task's id, or its name
@@ -110,6 +156,8 @@ impl TaskCommand {
             Self::Create(task) => task.create(session).await,
             Self::Start(task) => task.send("task.start", session).await,
             Self::Stop(task) => task.send("task.stop", session).await,
+            Self::Update(task) => task.send(session).await,
+            Self::Delete(task) => task.delete(session).await,
             Self::Show(task) => show(session, &task.task).await,
             Self::List(filter) => filter.list(session).await,
             Self::Watch(task) => watch::run(session, &task.task).await,
@@ -169,6 +217,49 @@ impl TaskChange {
     }
 }
 
+impl TaskUpdate {
+    fn body(&self) -> Value {
+        let days: Vec<_> = self.days.iter().map(|day| day.trim().to_uppercase()).collect();
+        let mode = if self.immediate { Some("IMMEDIATE") } else { self.start_at.as_ref().map(|_| "SCHEDULED") };
+        let mut body = without_nulls(json!({
+            "name": self.name,
+            "serviceInstanceId": self.service_instance,
+            "concurrency": self.concurrency,
+            "startMode": mode,
+            "startAt": self.start_at,
+            "timeZone": self.time_zone,
+            "callingDays": (!days.is_empty()).then_some(days),
+            "callingTimes": (!self.hours.is_empty()).then_some(&self.hours),
+            "ringTimeoutSeconds": self.ring_timeout_seconds,
+            "maxTalkSeconds": self.max_talk_seconds,
+        }));
+        // A null clears.
+        for (field, clear) in [("startAt", self.immediate), ("redial", self.no_redial)] {
+            if clear {
+                body[field] = Value::Null;
+            }
+        }
+        if let (Some(body), Some(address)) = (body.as_object_mut(), task_address(&self.task).as_object()) {
+            body.extend(address.clone());
+        }
+        body
+    }
+
+    async fn send(self, session: &Session) -> anyhow::Result<ExitCode> {
+        let answer = session.command("task.update", &self.once, &self.body()).await?;
+        session.show(&answer, |answer| format!("task {} is changed", text(answer, "name")))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl TaskChange {
+    async fn delete(self, session: &Session) -> anyhow::Result<ExitCode> {
+        let answer = session.command("task.delete", &self.once, &task_address(&self.task)).await?;
+        session.show(&answer, |answer| format!("task {} is deleted", text(answer, "name")))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 impl TaskList {
     async fn list(self, session: &Session) -> anyhow::Result<ExitCode> {
         let mut client = session.client().await?;
@@ -205,7 +296,7 @@ async fn show(session: &Session, task: &str) -> anyhow::Result<ExitCode> {
 }
 
 /// Every field of a task with its value: also those that a newer daemon has.
-fn fields(task: &Value) -> String {
+pub(super) fn fields(task: &Value) -> String {
     let mut table = Table::new(["FIELD", "VALUE"]);
     for (key, value) in task.as_object().into_iter().flatten() {
         match value {
@@ -219,7 +310,7 @@ fn fields(task: &Value) -> String {
     table.to_string()
 }
 
-fn without_nulls(mut body: Value) -> Value {
+pub(super) fn without_nulls(mut body: Value) -> Value {
     if let Some(fields) = body.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
     }

@@ -10,6 +10,7 @@ mod commands;
 mod imports;
 mod letters;
 mod queries;
+mod reports;
 mod schedule;
 mod service_instances;
 mod tasks;

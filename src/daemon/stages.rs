@@ -156,6 +156,7 @@ impl Parts<'_> {
                 default_time_zone: settings.tasks.time_zone.into(),
                 most_concurrency: settings.limits.task_concurrency,
                 trunks: self.capacities(),
+                recordings_root: settings.recordings.root.clone(),
             },
             drain: self.drain.clone(),
             subscribed,

@@ -18,10 +18,8 @@ const PREFIX: &str = "calltaskd";
 const SEPARATOR: &str = "__";
 
 /// Sections of the contract that cannot be heeded yet, and what to do about it.
-pub(super) const NOT_YET: [(&str, &str); 2] = [
-    ("sip", "calls over SIP are not supported yet; remove the section and use simulated trunks"),
-    ("recordings", "recordings are not supported yet; remove the section"),
-];
+pub(super) const NOT_YET: [(&str, &str); 1] =
+    [("sip", "calls over SIP are not supported yet; remove the section and use simulated trunks")];
 
 /// The merged layers.
 pub(super) struct Layers {

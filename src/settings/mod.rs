@@ -29,7 +29,7 @@ pub use crate::telemetry::{LogFormat, Logging};
 use layers::Layers;
 use reader::Reader;
 
-pub use sections::{Bus, Database, Events, Inbox, Limits, Node, Numbers, Shutdown, Tasks};
+pub use sections::{Bus, Database, Events, Inbox, Limits, Node, Numbers, Recordings, Shutdown, Tasks};
 pub use simulated::{Forced, SimulatedTrunk};
 pub use trunk::Trunk;
 
@@ -43,6 +43,7 @@ pub struct Settings {
     pub tasks: Tasks,
     pub numbers: Numbers,
     pub inbox: Inbox,
+    pub recordings: Recordings,
     pub events: Events,
     pub shutdown: Shutdown,
     pub logging: Logging,
@@ -66,6 +67,7 @@ impl Settings {
             tasks: reader.section("tasks", Tasks::read),
             numbers: reader.section("numbers", Numbers::read),
             inbox: reader.section("inbox", Inbox::read),
+            recordings: reader.section("recordings", Recordings::read),
             events: reader.section("events", Events::read),
             shutdown: reader.section("shutdown", Shutdown::read),
             logging: reader.section("logging", sections::logging),

@@ -24,6 +24,7 @@ pub mod partitions;
 pub mod progress;
 pub mod purge;
 pub mod records;
+pub mod reports;
 mod schema;
 pub mod scratch;
 pub mod service_instances;

@@ -19,6 +19,7 @@ mod numbers;
 mod order;
 mod queries;
 mod records;
+mod reports;
 mod rows;
 mod schedules;
 mod service_instances;

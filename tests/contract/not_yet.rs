@@ -8,7 +8,7 @@ use crate::harness::site::Site;
 #[tokio::test]
 async fn commands_that_are_not_built_are_refused() {
     let site = Site::start("not-yet-commands", &Plan::default()).await;
-    for command in ["call.report", "export.create"] {
+    for command in ["export.create"] {
         let body = json!({"taskId": "7f9c24e8-3b1e-4d6a-9f0e-1c2d3e4f5a6b"});
         site.upstream.command(command, &body).await.assert_code("NOT_YET_SUPPORTED");
     }

@@ -8,6 +8,7 @@ use super::import::{self, Import};
 use super::reading::{
     ID_LENGTH, Rules, calling_days, daily_ranges, is_key, not_yet, task_id, text_map, time_zone, trunk,
 };
+use super::report::{self, CallReport};
 use super::tasks::{self, TaskDraft, TaskUpdate};
 use crate::domain::agent::{Agent, AgentVariable, OutputTag};
 use crate::domain::fields::{Fields, Parsed, boolean, count, line, list, text};
@@ -29,13 +30,14 @@ pub enum Command {
     TaskUpdate(TaskUpdate),
     TaskDelete(TaskRef),
     CalleesCancel(Cancel),
+    CallReport(CallReport),
 }
 
 /// The commands of the contract that this version refuses.
-const NOT_YET: [&str; 2] = ["call.report", "export.create"];
+const NOT_YET: [&str; 1] = ["export.create"];
 
 /// The commands of this version.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "agent.put",
     "service-instance.put",
     "task.create",
@@ -45,6 +47,7 @@ const KNOWN: [&str; 9] = [
     "task.delete",
     "callees.import",
     "callees.cancel",
+    "call.report",
 ];
 
 /// Whether a routing key is a command of the contract.
@@ -63,6 +66,7 @@ pub fn read(name: &str, body: &Value, rules: &Rules) -> Parsed<Command> {
         "task.stop" => only_task(body).map(Command::TaskStop),
         "task.update" => tasks::update(body).map(Command::TaskUpdate),
         "task.delete" => only_task(body).map(Command::TaskDelete),
+        "call.report" => report::read(body, rules).map(Command::CallReport),
         "callees.cancel" => cancel::read(body, rules).map(Command::CalleesCancel),
         _ => Err(not_yet("", &format!("{name} is")).into()),
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::cancel::CancelReceipt;
 use super::import::Receipt;
 use super::replies::ErrorData;
+use super::report::CallReportedData;
 use super::{instant, optional_instant};
 use crate::domain::call::{CallEnd, HangupBy, SipEvidence};
 use crate::domain::callee::{Callee, FailedReason};
@@ -58,6 +59,13 @@ impl About {
     /// Something that happens to a task; `sequence` comes from the store.
     pub fn task(task: TaskId, sequence: i64, time: DateTime<Utc>) -> Self {
         Self { id: EventId::fresh(), subject: Some(task.0), task: Some(task), sequence, time }
+    }
+
+    /// Something that happens to a callee. Its events are ordered by their time, in microseconds: reports of the agent
+    /// platform come between those of the attempts, and nobody counts them all.
+    pub fn callee((task, callee): (TaskId, &Callee), time: DateTime<Utc>) -> Self {
+        let (subject, sequence) = (Some(callee.id(task).0), time.timestamp_micros());
+        Self { id: EventId::fresh(), subject, task: Some(task), sequence, time }
     }
 }
 
@@ -118,15 +126,8 @@ impl AttemptView<'_> {
     }
 
     fn about(&self, event_type: &str, time: DateTime<Utc>) -> About {
-        let id = EventId::once(self.call_id().0, event_type);
-        About { id, ..about_callee((self.task, self.callee), self.attempt, time) }
+        About { id: EventId::once(self.call_id().0, event_type), ..About::callee((self.task, self.callee), time) }
     }
-}
-
-/// One event an attempt: the attempts order them.
-fn about_callee((task, callee): (TaskId, &Callee), attempt: u32, time: DateTime<Utc>) -> About {
-    let subject = Some(callee.id(task).0);
-    About { id: EventId::fresh(), subject, task: Some(task), sequence: i64::from(attempt), time }
 }
 
 /// A callee that is final without a further call.
@@ -271,6 +272,11 @@ impl EventWriter {
         self.write("callees.imported", about, receipt)
     }
 
+    /// `call.reported`; ordered by time, since reports can come before the end of the call and after it.
+    pub fn call_reported(&self, data: &CallReportedData, about: About) -> Event {
+        self.write("call.reported", about, data)
+    }
+
     /// `callees.cancelled`.
     pub fn callees_cancelled(&self, receipt: &CancelReceipt, about: About) -> Event {
         self.write("callees.cancelled", about, receipt)
@@ -328,7 +334,7 @@ impl EventWriter {
             variables: &callee.variables,
         };
         let once = EventId::once(id, "callee.failed");
-        self.write("callee.failed", About { id: once, ..about_callee((task, callee), attempts + 1, at) }, data)
+        self.write("callee.failed", About { id: once, ..About::callee((task, callee), at) }, data)
     }
 
     /// `command.rejected`.

@@ -8,6 +8,7 @@ pub mod queries;
 pub mod reading;
 pub mod records;
 pub mod replies;
+pub mod report;
 pub mod tasks;
 
 use chrono::{DateTime, SecondsFormat, Utc};

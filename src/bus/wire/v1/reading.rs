@@ -24,6 +24,8 @@ pub struct Rules {
     pub default_time_zone: Zone,
     pub most_concurrency: u32,
     pub trunks: BTreeMap<TrunkName, TrunkCapacity>,
+    /// Below it lie the recordings that reports name by path.
+    pub recordings_root: Option<std::path::PathBuf>,
 }
 
 /// The longest id that the upstream system may choose.
