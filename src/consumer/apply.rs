@@ -4,7 +4,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::commands::Incoming;
-use super::{Context, agents, imports, service_instances, tasks};
+use super::{Context, agents, exports, imports, service_instances, tasks};
 use crate::bus::Envelope;
 use crate::bus::wire::v1::commands::{self, Command};
 use crate::bus::wire::v1::events::{About, RejectedCommand};
@@ -136,6 +136,7 @@ async fn execute(context: &Context, transaction: &mut Transaction, name: &str, b
         Ok(Command::CalleesImport(import)) => imports::import(context, transaction, import).await,
         Ok(Command::TaskStart(task)) => tasks::start(context, transaction, &task).await,
         Ok(Command::TaskStop(task)) => tasks::stop(context, transaction, &task).await,
+        Ok(Command::ExportCreate(export)) => exports::create(context, transaction, &export).await,
     }
 }
 

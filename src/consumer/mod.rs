@@ -6,6 +6,7 @@
 mod agents;
 mod apply;
 mod commands;
+mod exports;
 mod imports;
 mod letters;
 mod queries;

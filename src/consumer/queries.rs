@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Context, Session, SessionError, ack};
+use super::{Context, Session, SessionError, ack, exports};
 use crate::bus::Envelope;
+use crate::bus::wire::v1 as wire;
 use crate::bus::wire::v1::queries::{Query, page_mark, read};
 use crate::bus::wire::v1::replies::{errors, not_found, page, rejected, task, task_item};
 use crate::domain::problem::{Code, Problem};
@@ -53,6 +54,11 @@ async fn answer(context: &Context, envelope: &Envelope) -> Result<String, StoreE
             Ok(found.map_or_else(not_found, |(found, counts, progress)| task(&found, counts, &progress)))
         }
         Ok(Query::TaskList(filter)) => task_list(context, filter).await,
+        Ok(Query::ExportGet(id)) => {
+            let found = context.store.export(id).await?;
+            Ok(found.map_or_else(not_found, |found| wire::exports::answer(&found)))
+        }
+        Ok(Query::ExportList(filter)) => exports::list(context, filter).await,
     }
 }
 
@@ -60,16 +66,21 @@ async fn task_list(context: &Context, filter: TaskFilter) -> Result<String, Stor
     let wanted = usize::try_from(filter.most).unwrap_or(0);
     // One more than wanted tells whether there is a next page.
     let found = context.store.list_tasks(&TaskFilter { most: filter.most + 1, ..filter }).await?;
+    Ok(paged(&found, wanted, (task_item, |task| page_mark(task.no))))
+}
+
+/// As many of what was found as are wanted and go into a message, and the mark of the last one if there are more.
+pub(super) fn paged<T>(found: &[T], wanted: usize, (item, mark): (fn(&T) -> Value, fn(&T) -> String)) -> String {
     let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
-    for task in found.iter().take(wanted) {
-        let item = task_item(task);
+    for one in found.iter().take(wanted) {
+        let item = item(one);
         bytes += item.to_string().len();
         if bytes > PAGE_BYTES {
             break;
         }
         items.push(item);
-        last = Some(task.no);
+        last = Some(one);
     }
-    let next = last.filter(|_| items.len() < found.len()).map(page_mark);
-    Ok(page(&items, next))
+    let next = last.filter(|_| items.len() < found.len()).map(mark);
+    page(&items, next)
 }

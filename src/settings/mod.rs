@@ -3,6 +3,7 @@
 //! Must not read the process's environment by itself ([`load`] is given it, so that tests need not change it)
 //! and must never print a secret. Nothing here connects to anything: a setting is judged by itself.
 
+mod exports;
 mod layers;
 mod reader;
 mod secret;
@@ -29,6 +30,7 @@ pub use crate::telemetry::{LogFormat, Logging};
 use layers::Layers;
 use reader::Reader;
 
+pub use exports::{Bucket, Exports};
 pub use sections::{Bus, Database, Events, Inbox, Limits, Node, Numbers, Shutdown, Tasks};
 pub use simulated::{Forced, SimulatedTrunk};
 pub use trunk::Trunk;
@@ -44,6 +46,7 @@ pub struct Settings {
     pub numbers: Numbers,
     pub inbox: Inbox,
     pub events: Events,
+    pub exports: Exports,
     pub shutdown: Shutdown,
     pub logging: Logging,
     pub trunks: BTreeMap<TrunkName, Trunk>,
@@ -67,6 +70,7 @@ impl Settings {
             numbers: reader.section("numbers", Numbers::read),
             inbox: reader.section("inbox", Inbox::read),
             events: reader.section("events", Events::read),
+            exports: reader.section("exports", Exports::read),
             shutdown: reader.section("shutdown", Shutdown::read),
             logging: reader.section("logging", sections::logging),
             trunks: trunk::read(reader),

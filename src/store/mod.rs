@@ -12,6 +12,7 @@ pub mod attempts;
 pub mod callees;
 pub mod daemons;
 pub mod error;
+pub mod exports;
 mod feed;
 pub mod inbox;
 pub mod leases;

@@ -10,6 +10,7 @@ mod harness;
 mod agents;
 mod dead_letters;
 mod events;
+mod exports;
 mod idempotency;
 mod imports;
 mod instruments;

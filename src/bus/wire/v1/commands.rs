@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::exports;
 use super::import::{self, Import};
 use super::reading::{
     ID_LENGTH, Rules, calling_days, daily_ranges, instant_of, is_key, not_yet, redial_rule, task_id, text_map,
@@ -10,6 +11,7 @@ use super::reading::{
 };
 use crate::domain::agent::{Agent, AgentVariable, OutputTag};
 use crate::domain::calling_window::CallingWindow;
+use crate::domain::export::NewExport;
 use crate::domain::fields::{Fields, Parsed, boolean, count, line, list, text};
 use crate::domain::ids::{AgentId, ServiceInstanceId, TaskId};
 use crate::domain::phone_number::PhoneNumber;
@@ -26,6 +28,7 @@ pub enum Command {
     CalleesImport(Import),
     TaskStart(TaskRef),
     TaskStop(TaskRef),
+    ExportCreate(NewExport),
 }
 
 /// A new task as far as it could be read.
@@ -51,11 +54,11 @@ impl TaskDraft {
 }
 
 /// The commands of the contract that this version refuses.
-const NOT_YET: [&str; 5] = ["task.update", "task.delete", "callees.cancel", "call.report", "export.create"];
+const NOT_YET: [&str; 4] = ["task.update", "task.delete", "callees.cancel", "call.report"];
 
 /// The commands of this version.
-const KNOWN: [&str; 6] =
-    ["agent.put", "service-instance.put", "task.create", "callees.import", "task.start", "task.stop"];
+const KNOWN: [&str; 7] =
+    ["agent.put", "service-instance.put", "task.create", "callees.import", "task.start", "task.stop", "export.create"];
 
 /// Whether a routing key is a command of the contract.
 pub fn is_command(name: &str) -> bool {
@@ -71,20 +74,27 @@ pub fn read(name: &str, body: &Value, rules: &Rules) -> Parsed<Command> {
         "callees.import" => import::read(body, rules).map(Command::CalleesImport),
         "task.start" => only_task(body).map(Command::TaskStart),
         "task.stop" => only_task(body).map(Command::TaskStop),
+        "export.create" => exports::read_create(body).map(Command::ExportCreate),
         _ => Err(not_yet("", &format!("{name} is")).into()),
     }
 }
 
 /// The task that a command is about: by id or by name.
 pub fn task_ref(fields: &mut Fields) -> Option<TaskRef> {
-    let (has_id, has_name) = (fields.has("taskId"), fields.has("taskName"));
+    if !fields.has("taskId") && !fields.has("taskName") {
+        fields.problem(Problem::of("taskId", Code::Required, "give taskId, or taskName instead"));
+    }
+    optional_task_ref(fields)
+}
+
+/// The same where none need be named.
+pub(super) fn optional_task_ref(fields: &mut Fields) -> Option<TaskRef> {
+    let both = fields.has("taskId") && fields.has("taskName");
     let id = fields.optional("taskId", task_id);
     let name = fields.optional("taskName", line(1..=128));
-    if has_id && has_name {
+    if both {
         let message = "give taskId or taskName, not both";
         fields.problem(Problem::of("taskName", Code::InvalidValue, message));
-    } else if !has_id && !has_name {
-        fields.problem(Problem::of("taskId", Code::Required, "give taskId, or taskName instead"));
     }
     id.map(TaskRef::Id).or(name.map(TaskRef::Name))
 }

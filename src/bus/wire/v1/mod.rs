@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod events;
+pub mod exports;
 pub mod import;
 pub mod queries;
 pub mod reading;

@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use super::commands::{complete, task_ref};
+use super::exports;
 use super::reading::not_yet;
+use crate::domain::export::ExportFilter;
 use crate::domain::fields::{Fields, Parsed, count, line, text};
-use crate::domain::ids::TaskNo;
+use crate::domain::ids::{ExportId, TaskNo};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::task::{TaskFilter, TaskRef, TaskState};
 
@@ -14,19 +16,13 @@ use crate::domain::task::{TaskFilter, TaskRef, TaskState};
 pub enum Query {
     TaskGet(TaskRef),
     TaskList(TaskFilter),
+    ExportGet(ExportId),
+    ExportList(ExportFilter),
 }
 
 /// The queries of the contract that this version refuses.
-const NOT_YET: [&str; 8] = [
-    "agent.list",
-    "agent.get",
-    "service-instance.list",
-    "service-instance.get",
-    "export.list",
-    "export.get",
-    "callees.list",
-    "call.get",
-];
+const NOT_YET: [&str; 6] =
+    ["agent.list", "agent.get", "service-instance.list", "service-instance.get", "callees.list", "call.get"];
 
 /// Reads a question.
 pub fn read(name: &str, body: &Value) -> Parsed<Query> {
@@ -37,6 +33,8 @@ pub fn read(name: &str, body: &Value) -> Parsed<Query> {
             complete(fields.finish(), task).map(Query::TaskGet)
         }
         "task.list" => task_list(body).map(Query::TaskList),
+        "export.get" => exports::read_get(body).map(Query::ExportGet),
+        "export.list" => exports::read_list(body).map(Query::ExportList),
         _ if NOT_YET.contains(&name) => Err(not_yet("", &format!("{name} is")).into()),
         _ => Err(Problem::new(Code::Unreadable, "there is no query of this name").into()),
     }

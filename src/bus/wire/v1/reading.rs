@@ -30,10 +30,15 @@ pub struct Rules {
 pub const ID_LENGTH: RangeInclusive<usize> = 1..=64;
 
 /// A UUID.
-pub fn task_id(value: &Value) -> Parsed<TaskId> {
+pub fn uuid(value: &Value) -> Parsed<Uuid> {
     let id = value.as_str().ok_or_else(|| wrong_type("a UUID", value))?;
     let invalid = || Problem::new(Code::InvalidValue, "must be a UUID, like 7f9c24e8-3b1e-4d6a-9f0e-1c2d3e4f5a6b");
-    Ok(TaskId(Uuid::parse_str(id).map_err(|_| invalid())?))
+    Ok(Uuid::parse_str(id).map_err(|_| invalid())?)
+}
+
+/// The id of a task.
+pub fn task_id(value: &Value) -> Parsed<TaskId> {
+    uuid(value).map(TaskId)
 }
 
 /// An instant by RFC 3339, with any offset.
