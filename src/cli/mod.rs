@@ -5,8 +5,10 @@
 //! wrong with a command is the daemon's to judge; here only the shape of an argument is.
 
 mod agent;
+mod completions;
 mod dev;
 mod events;
+mod export;
 mod failure;
 mod import;
 mod local;
@@ -16,6 +18,7 @@ mod service_instance;
 mod session;
 mod table;
 mod task;
+mod template;
 mod watch;
 
 use std::path::PathBuf;
@@ -83,8 +86,13 @@ enum Command {
     /// Call tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
+    Template(template::TemplateArgs),
     Import(import::ImportArgs),
+    /// Files with the callees of a task and what became of them
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     Events(events::EventsArgs),
+    Completions(completions::CompletionsArgs),
     /// Databases and bus names of demos and tests
     #[command(subcommand, hide = true)]
     Dev(dev::DevCommand),
@@ -100,6 +108,9 @@ impl Cli {
         if matches!(self.command, Command::Check) {
             return local::check(&self.options);
         }
+        if let Command::Completions(arguments) = &self.command {
+            return arguments.run();
+        }
         let settings = session::settings(&self.options)?;
         match self.command {
             Command::Run => return local::run(settings).await,
@@ -112,9 +123,13 @@ impl Cli {
             Command::Agent(command) => command.run(&session).await,
             Command::ServiceInstance(command) => command.run(&session).await,
             Command::Task(command) => command.run(&session).await,
+            Command::Template(arguments) => template::run(&session, &arguments).await,
+            Command::Export(command) => command.run(&session, &settings).await,
             Command::Import(arguments) => import::run(&session, &arguments).await,
             Command::Events(arguments) => events::run(&session, &arguments).await,
-            Command::Run | Command::Check | Command::Migrate | Command::Dev(_) => Ok(ExitCode::SUCCESS),
+            Command::Run | Command::Check | Command::Completions(_) | Command::Migrate | Command::Dev(_) => {
+                Ok(ExitCode::SUCCESS)
+            }
         };
         session.close().await;
         code
