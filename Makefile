@@ -37,7 +37,8 @@ bench: ## Measure the throughput, as a ratio to what the broker confirms at all
 	@scripts/with-servers.sh $(CARGO) bench --locked --bench throughput
 
 .PHONY: accept
-accept: test bench ## The tests, the bench, and the dependencies' licences, bans and sources
+accept: test bench ## The tests, an export of a million callees, the bench, and the dependencies' licences, bans and sources
+	@CALLTASKD_TEST_EXPORT_ROWS=1000000 scripts/with-servers.sh $(CARGO) test --locked --test exports a_large_export
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
 	$(CARGO) deny check licenses bans sources
 

@@ -85,6 +85,13 @@ impl Daemon {
         log.lines().filter_map(message_of).any(|logged| logged == message)
     }
 
+    /// The most memory that it has had so far.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Asks it to stop, as systemd does.
     pub fn terminate(&self) {
         match &self.body {
