@@ -9,14 +9,18 @@ mod harness;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
+use calltaskd::clock::{Clock, ManualClock, SystemClock};
+use chrono::TimeDelta;
 use harness::downstream::Event;
 use harness::export::{S3, exports_section, python, sha256_of};
 use harness::orders::rows;
-use harness::patience::{LATER, SOON};
+use harness::patience::{LATER, SOON, until};
 use harness::plan::Plan;
 use harness::site::{Site, folder};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 /// Exports of the crash: the daemon is killed in the midst of them.
 const EXPORTS: usize = 12;
@@ -130,6 +134,33 @@ async fn an_export_goes_into_a_bucket_and_comes_back_by_the_command_line() {
     let fetched: Value = serde_json::from_str(&run(&mut site.command(&words))).unwrap();
     assert_eq!(fetched["export"]["sha256"], told["sha256"]);
     assert_eq!(sha256_of(&output), told["sha256"].as_str().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_is_kept_until_it_expires_and_no_longer() {
+    let files = folder("expired-files");
+    let (mut site, task) = site_with("expired", exports_section(&files), 10).await;
+    let id = create(&site, &task, "CSV").await;
+    let file = location(&ready(&site, &id).await);
+    site.daemon.stop(SOON).await;
+    let settings = calltaskd::settings::load(Some(&site.settings()), []).unwrap();
+    let today = SystemClock.now();
+    // A daemon's first round comes before its first answer to a question that is asked after a while.
+    for (days, is_there) in [(6, true), (8, false)] {
+        let clock = Arc::new(ManualClock::at(today + TimeDelta::days(days)));
+        let stop = CancellationToken::new();
+        let (settings, token) = (settings.clone(), stop.clone());
+        let daemon = tokio::spawn(async move { calltaskd::daemon::run_inside(&settings, clock, token).await });
+        let asked = site.upstream.query("export.get", &json!({"exportId": id})).await;
+        if !is_there {
+            until("the file to be removed", SOON, || (!file.exists()).then_some(())).await;
+        } else {
+            assert_eq!(asked["status"], "OK", "{asked}");
+        }
+        stop.cancel();
+        assert!(daemon.await.unwrap().unwrap());
+        assert_eq!(file.exists(), is_there, "after {days} days");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -70,7 +70,11 @@ async fn task_list(context: &Context, filter: TaskFilter) -> Result<String, Stor
 }
 
 /// As many of what was found as are wanted and go into a message, and the mark of the last one if there are more.
-pub(super) fn paged<T>(found: &[T], wanted: usize, (item, mark): (fn(&T) -> Value, fn(&T) -> String)) -> String {
+pub(super) fn paged<T>(
+    found: &[T],
+    wanted: usize,
+    (item, mark): (impl Fn(&T) -> Value, impl FnOnce(&T) -> String),
+) -> String {
     let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
     for one in found.iter().take(wanted) {
         let item = item(one);

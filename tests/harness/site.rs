@@ -70,7 +70,12 @@ impl Site {
 
     /// The program with the settings of this site's first daemon, as its operator would run it.
     pub fn command(&self, words: &[&str]) -> Command {
-        command(words, &self.folder.join("calltaskd-1.toml"))
+        command(words, &self.settings())
+    }
+
+    /// The settings file of this site's first daemon.
+    pub fn settings(&self) -> PathBuf {
+        self.folder.join("calltaskd-1.toml")
     }
 
     /// Starts another daemon in the place of the last one, which must have ended, on the same record.
