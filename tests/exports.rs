@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use calltaskd::clock::{Clock, ManualClock, SystemClock};
 use chrono::TimeDelta;
@@ -52,7 +53,8 @@ async fn create(site: &Site, task: &str, format: &str) -> String {
 
 async fn ready(site: &Site, id: &str) -> Value {
     let is_it = |event: &Event| event.kind() == "export.ready" && event.text("exportId") == id;
-    site.ledger.first("export.ready", 2 * LATER, is_it).await.data().clone()
+    let patience = 2 * LATER + Duration::from_millis(large() as u64);
+    site.ledger.first("export.ready", patience, is_it).await.data().clone()
 }
 
 fn location(ready: &Value) -> PathBuf {
@@ -80,7 +82,7 @@ fn script(name: &str) -> Command {
 async fn a_large_export_is_the_same_in_both_formats_and_needs_little_memory() {
     let files = folder("large-files");
     let callees = large();
-    let (site, task) = site_with("large", exports_section(&files), callees).await;
+    let (mut site, task) = site_with("large", exports_section(&files), callees).await;
     let (csv, xlsx) = (create(&site, &task, "CSV").await, create(&site, &task, "XLSX").await);
     let (csv, xlsx) = (ready(&site, &csv).await, ready(&site, &xlsx).await);
     let peak = site.daemon.peak_memory_kib();

@@ -86,8 +86,8 @@ impl Daemon {
     }
 
     /// The most memory that it has had so far.
-    pub fn peak_memory_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+    pub fn peak_memory_kib(&mut self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child().id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse().unwrap()
     }
