@@ -43,7 +43,8 @@ chaos: ## Faults drawn from SEED=… for MINUTES=…, and the checker's verdict;
 		$(CARGO) test --locked --test chaos -- --nocapture --exact no_promise_is_broken_whatever_falls
 
 .PHONY: accept
-accept: test bench ## The tests, the bench, and the dependencies' licences, bans and sources
+accept: test bench ## The tests, an export of a million callees, the bench, and the dependencies' licences, bans and sources
+	@CALLTASKD_TEST_EXPORT_ROWS=1000000 scripts/with-servers.sh $(CARGO) test --locked --test exports a_large_export
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
 	$(CARGO) deny check licenses bans sources
 

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Folders are stages on foundations. Stages never import each other: they meet in the store. Imports point one
-//! way, `clock, retry, telemetry, domain ← settings ← bus, store ← dialer ← stages ← daemon ← cli`, which
+//! way, `clock, retry, telemetry, domain ← settings ← bus, objects, store ← dialer ← stages ← daemon ← cli`, which
 //! `tests/architecture.rs` holds.
 
 // Foundations.
@@ -20,12 +20,14 @@ pub mod telemetry;
 
 // Where state is kept, and how messages travel.
 pub mod bus;
+pub mod objects;
 pub mod store;
 
 // Stages, in the order of the flow.
 pub mod consumer;
 pub mod dialer;
 pub mod dispatcher;
+pub mod export;
 pub mod janitor;
 pub mod publisher;
 

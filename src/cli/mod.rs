@@ -7,8 +7,10 @@
 mod agent;
 mod call;
 mod callees;
+mod completions;
 mod dev;
 mod events;
+mod export;
 mod failure;
 mod import;
 mod local;
@@ -18,6 +20,7 @@ mod service_instance;
 mod session;
 mod table;
 mod task;
+mod template;
 mod watch;
 
 use std::path::PathBuf;
@@ -91,8 +94,13 @@ enum Command {
     /// Calls that were made
     #[command(subcommand)]
     Call(call::CallCommand),
+    Template(template::TemplateArgs),
     Import(import::ImportArgs),
+    /// Files with the callees of a task and what became of them
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     Events(events::EventsArgs),
+    Completions(completions::CompletionsArgs),
     /// Databases and bus names of demos and tests
     #[command(subcommand, hide = true)]
     Dev(dev::DevCommand),
@@ -108,6 +116,9 @@ impl Cli {
         if matches!(self.command, Command::Check) {
             return local::check(&self.options);
         }
+        if let Command::Completions(arguments) = &self.command {
+            return arguments.run();
+        }
         let settings = session::settings(&self.options)?;
         match self.command {
             Command::Run => return local::run(settings).await,
@@ -122,9 +133,13 @@ impl Cli {
             Command::Task(command) => command.run(&session).await,
             Command::Callees(command) => command.run(&session).await,
             Command::Call(command) => command.run(&session).await,
+            Command::Template(arguments) => template::run(&session, &arguments).await,
+            Command::Export(command) => command.run(&session, &settings).await,
             Command::Import(arguments) => import::run(&session, &arguments).await,
             Command::Events(arguments) => events::run(&session, &arguments).await,
-            Command::Run | Command::Check | Command::Migrate | Command::Dev(_) => Ok(ExitCode::SUCCESS),
+            Command::Run | Command::Check | Command::Completions(_) | Command::Migrate | Command::Dev(_) => {
+                Ok(ExitCode::SUCCESS)
+            }
         };
         session.close().await;
         code

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::failure::Failure;
 use super::{Once, Options, output, reply};
 use crate::bus::{Bus, Client, ClientError};
+use crate::domain::phone_number::Region;
 use crate::settings::{self, Settings};
 
 /// Reads the settings as the daemon would.
@@ -22,12 +23,15 @@ pub struct Session {
     patience: Duration,
     /// Replies are printed as they came.
     pub json: bool,
+    /// As the settings of this machine have it; the daemon's own may differ.
+    pub default_region: Option<Region>,
 }
 
 impl Session {
     pub(super) fn new(settings: &Settings, options: &Options) -> Self {
         let bus = Bus::new(&settings.bus, "command line");
-        Self { bus, patience: Duration::from_secs(options.timeout_seconds), json: options.json }
+        let patience = Duration::from_secs(options.timeout_seconds);
+        Self { bus, patience, json: options.json, default_region: settings.numbers.default_region }
     }
 
     /// Connects. A broker that is there but does not speak is given up, too.

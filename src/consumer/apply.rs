@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::commands::Incoming;
 use super::letters::sha256_hex;
-use super::{Context, agents, cancels, imports, reports, service_instances, tasks, updates};
+use super::{Context, agents, cancels, exports, imports, reports, service_instances, tasks, updates};
 use crate::bus::Envelope;
 use crate::bus::wire::v1::commands::{self, Command};
 use crate::bus::wire::v1::events::{About, RejectedCommand};
@@ -181,6 +181,7 @@ async fn execute(context: &Context, transaction: &mut Transaction, envelope: &En
         Ok(Command::CalleesCancel(cancel)) => {
             cancels::cancel(context, transaction, &command_key(envelope), &cancel).await
         }
+        Ok(Command::ExportCreate(export)) => exports::create(context, transaction, &export).await,
     }
 }
 

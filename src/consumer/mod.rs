@@ -7,6 +7,7 @@ mod agents;
 mod apply;
 mod cancels;
 mod commands;
+mod exports;
 mod imports;
 mod letters;
 mod queries;

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Context, Session, SessionError, ack};
+use super::{Context, Session, SessionError, ack, exports};
 use crate::bus::Envelope;
+use crate::bus::wire::v1 as wire;
 use crate::bus::wire::v1::queries::{IdPage, Query, callee_mark, id_mark, page_mark, read};
 use crate::bus::wire::v1::records;
 use crate::bus::wire::v1::replies::{errors, found, not_found, page, rejected, task, task_item};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::record::CalleeFilter;
+use crate::domain::service_instance::ServiceInstance;
 use crate::domain::task::{TaskFilter, TaskRef};
 use crate::store::StoreError;
 
@@ -61,8 +63,7 @@ async fn answer(context: &Context, envelope: &Envelope) -> Result<String, StoreE
         }
         Ok(Query::AgentList(wanted)) => {
             let agents = context.store.list_agents(&wanted.after, wanted.most + 1).await?;
-            let agents = agents.iter().map(|agent| (records::agent(agent), id_mark(&agent.id.0)));
-            Ok(pages(agents.collect(), wanted.most))
+            Ok(paged(&agents, wanted.most, (records::agent, |agent| id_mark(&agent.id.0))))
         }
         Ok(Query::ServiceInstanceGet(id)) => {
             let instance = context.store.find_service_instance(&id).await?;
@@ -75,43 +76,52 @@ async fn answer(context: &Context, envelope: &Envelope) -> Result<String, StoreE
             let call = context.store.call_record(&wanted).await?;
             Ok(call.map_or_else(not_found, |call| records::call(&call)))
         }
+        Ok(Query::ExportGet(id)) => {
+            let found = context.store.export(id).await?;
+            Ok(found.map_or_else(not_found, |found| wire::exports::answer(&found)))
+        }
+        Ok(Query::ExportList(filter)) => exports::list(context, filter).await,
     }
 }
 
 async fn service_instances(context: &Context, wanted: &IdPage) -> Result<String, StoreError> {
     let instances = context.store.list_service_instances(&wanted.after, wanted.most + 1).await?;
-    let told = instances.iter().map(|instance| (records::service_instance(instance), id_mark(&instance.id.0)));
-    Ok(pages(told.collect(), wanted.most))
+    let mark = |instance: &ServiceInstance| id_mark(&instance.id.0);
+    Ok(paged(&instances, wanted.most, (records::service_instance, mark)))
 }
 
 async fn callees(context: &Context, task: &TaskRef, filter: CalleeFilter) -> Result<String, StoreError> {
     let most = filter.most;
-    let Some((task, found)) = context.store.list_callees(task, &CalleeFilter { most: most + 1, ..filter }).await?
-    else {
+    let filter = CalleeFilter { most: most + 1, ..filter };
+    let Some((task, found)) = context.store.list_callees(task, &filter).await? else {
         return Ok(not_found());
     };
-    let told = found.iter().map(|record| (records::callee(task, record), callee_mark(record.callee.key.seq)));
-    Ok(pages(told.collect(), most))
-}
-
-/// The first `most` of these items that fit a message; each comes with where the page after it begins, and one more
-/// than wanted tells whether there is one.
-fn pages(found: Vec<(Value, String)>, most: i64) -> String {
-    let (total, mut bytes, mut items, mut last) = (found.len(), 0, Vec::new(), None);
-    for (item, mark) in found.into_iter().take(usize::try_from(most).unwrap_or(0)) {
-        bytes += item.to_string().len();
-        if bytes > PAGE_BYTES && last.is_some() {
-            break;
-        }
-        items.push(item);
-        last = Some(mark);
-    }
-    let next = last.filter(|_| items.len() < total);
-    page(&items, next)
+    Ok(paged(&found, most, (|record| records::callee(task, record), |record| callee_mark(record.callee.key.seq))))
 }
 
 async fn task_list(context: &Context, filter: TaskFilter) -> Result<String, StoreError> {
     let most = filter.most;
     let found = context.store.list_tasks(&TaskFilter { most: most + 1, ..filter }).await?;
-    Ok(pages(found.iter().map(|task| (task_item(task), page_mark(task.no))).collect(), most))
+    Ok(paged(&found, most, (task_item, |task| page_mark(task.no))))
+}
+
+/// The first `most` of what was found, as many as go into a message, and the mark of the last one if there are more: one
+/// more than wanted tells whether there are.
+pub(super) fn paged<T>(
+    found: &[T],
+    most: i64,
+    (item, mark): (impl Fn(&T) -> Value, impl FnOnce(&T) -> String),
+) -> String {
+    let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
+    for one in found.iter().take(usize::try_from(most).unwrap_or(0)) {
+        let item = item(one);
+        bytes += item.to_string().len();
+        if bytes > PAGE_BYTES && last.is_some() {
+            break;
+        }
+        items.push(item);
+        last = Some(one);
+    }
+    let next = last.filter(|_| items.len() < found.len()).map(mark);
+    page(&items, next)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -20,11 +21,12 @@ use crate::dialer::Trunks;
 use crate::domain::ids::TrunkName;
 use crate::domain::redial::UncountedRule;
 use crate::domain::service_instance::TrunkCapacity;
+use crate::objects::Shelf;
 use crate::publisher::Publisher;
 use crate::retry::Delays;
 use crate::settings::Settings;
 use crate::store::{FeedReader, Store};
-use crate::{consumer, dispatcher, janitor};
+use crate::{consumer, dispatcher, export, janitor};
 
 /// The running stages.
 pub struct Stages {
@@ -54,12 +56,14 @@ impl Stages {
         let parts = Parts { settings, store: store.clone(), bus: bus.clone(), clock, drain: drain.clone() };
         let consumer = Arc::new(parts.consumer(subscribed));
         let dispatcher = Arc::new(parts.dispatcher(trunks.clone()));
-        let keep_days = settings.inbox.keep_days;
-        let janitor = janitor::run(store.clone(), keep_days, drain.clone());
+        let shelf = Shelf::open(&settings.exports).map_err(std::io::Error::other)?;
+        let janitor = janitor::run(parts.janitor(shelf.clone()));
+        let export = export::run(Arc::new(parts.export(shelf)));
         let mut writers = JoinSet::new();
         writers.spawn(async { ("consumer", ended(consumer::run(consumer).await)) });
         writers.spawn(async { ("dispatcher", ended(dispatcher::run(dispatcher).await)) });
         writers.spawn(async { ("janitor", ended(tokio::spawn(janitor).await)) });
+        writers.spawn(async { ("export", ended(tokio::spawn(export).await)) });
         tokio::spawn(announce(subscriptions, store));
         keep_watchdog_fed(finish.clone());
         let publisher = publisher.map(ended).boxed();
@@ -177,6 +181,27 @@ impl Parts<'_> {
             },
             high_water: settings.events.high_water,
             node: settings.node.name.clone(),
+            drain: self.drain.clone(),
+        }
+    }
+
+    fn janitor(&self, shelf: Shelf) -> janitor::Context {
+        janitor::Context {
+            store: self.store.clone(),
+            shelf,
+            clock: self.clock.clone(),
+            keep_days: self.settings.inbox.keep_days,
+            drain: self.drain.clone(),
+        }
+    }
+
+    fn export(&self, shelf: Shelf) -> export::Context {
+        export::Context {
+            store: self.store.clone(),
+            shelf,
+            clock: self.clock.clone(),
+            events: self.events(),
+            keep: TimeDelta::days(self.settings.exports.keep_days.into()),
             drain: self.drain.clone(),
         }
     }

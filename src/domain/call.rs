@@ -37,6 +37,8 @@ macro_rules! wire_enum {
     };
 }
 
+pub(super) use wire_enum;
+
 wire_enum!(
     /// How an attempt ended.
     CallResult {
@@ -127,7 +129,11 @@ impl CallEnd {
 
     /// Whole seconds between answer and end; `None` for a call that was not answered.
     pub fn talk_seconds(&self) -> Option<u32> {
-        let talk = self.ended_at.signed_duration_since(self.answered_at?);
-        Some(u32::try_from(talk.num_seconds()).unwrap_or(0))
+        Some(talk_seconds(self.answered_at?, self.ended_at))
     }
+}
+
+/// Whole seconds between answer and end.
+pub(super) fn talk_seconds(answered_at: DateTime<Utc>, ended_at: DateTime<Utc>) -> u32 {
+    u32::try_from(ended_at.signed_duration_since(answered_at).num_seconds()).unwrap_or(0)
 }

@@ -54,6 +54,10 @@ uuid_id!(
     EventId
 );
 uuid_id!(
+    /// One export of a task's callees.
+    ExportId
+);
+uuid_id!(
     /// One run of the daemon: minted at each process start, so that a restarted daemon is not its predecessor.
     Holder
 );

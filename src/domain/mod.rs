@@ -9,6 +9,7 @@ pub mod call;
 pub mod callee;
 pub mod calling_window;
 pub mod event;
+pub mod export;
 pub mod fields;
 pub mod ids;
 pub mod phone_number;

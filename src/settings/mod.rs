@@ -3,6 +3,7 @@
 //! Must not read the process's environment by itself ([`load`] is given it, so that tests need not change it)
 //! and must never print a secret. Nothing here connects to anything: a setting is judged by itself.
 
+mod exports;
 mod layers;
 mod reader;
 mod secret;
@@ -29,6 +30,7 @@ pub use crate::telemetry::{LogFormat, Logging};
 use layers::Layers;
 use reader::Reader;
 
+pub use exports::{Bucket, Exports};
 pub use sections::{Bus, Database, Events, Inbox, Limits, Node, Numbers, Recordings, Shutdown, Tasks};
 pub use simulated::{Forced, SimulatedTrunk};
 pub use trunk::Trunk;
@@ -45,6 +47,7 @@ pub struct Settings {
     pub inbox: Inbox,
     pub recordings: Recordings,
     pub events: Events,
+    pub exports: Exports,
     pub shutdown: Shutdown,
     pub logging: Logging,
     pub trunks: BTreeMap<TrunkName, Trunk>,
@@ -69,6 +72,7 @@ impl Settings {
             inbox: reader.section("inbox", Inbox::read),
             recordings: reader.section("recordings", Recordings::read),
             events: reader.section("events", Events::read),
+            exports: reader.section("exports", Exports::read),
             shutdown: reader.section("shutdown", Shutdown::read),
             logging: reader.section("logging", sections::logging),
             trunks: trunk::read(reader),

@@ -24,21 +24,21 @@ fn commented(line: &str) -> Option<&str> {
     key.chars().all(is_key).then_some(setting)
 }
 
-/// The file with every setting in force; a `url_file` takes the place of the `url` above it.
+/// The file with every setting in force; a `url_file` takes the place of the `url` above it, and so with other secrets.
 fn uncommented(directory: &Path) -> PathBuf {
     let text = std::fs::read_to_string(reference()).unwrap();
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
         let setting = commented(line).unwrap_or(line);
-        if !setting.starts_with("url_file = ") {
+        let Some(key) = setting.split_once(" = ").and_then(|(key, _)| key.strip_suffix("_file")) else {
             lines.push(setting.to_owned());
             continue;
-        }
-        let at = lines.iter().rposition(|line| line.starts_with("url = ")).unwrap();
+        };
+        let at = lines.iter().rposition(|line| line.starts_with(&format!("{key} = "))).unwrap();
         let url = lines.remove(at);
         let file = directory.join(format!("url-{}", lines.len()));
         std::fs::write(&file, url.split('"').nth(1).unwrap()).unwrap();
-        lines.push(format!("url_file = {file:?}"));
+        lines.push(format!("{key}_file = {file:?}"));
     }
     let path = directory.join("calltaskd.toml");
     std::fs::write(&path, lines.join("\n")).unwrap();

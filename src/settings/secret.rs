@@ -36,6 +36,22 @@ pub(super) fn url(section: &mut Section<'_>, default: &str, judge: fn(&str) -> R
     given.or(kept).unwrap_or_else(|| default.into())
 }
 
+/// A secret text in place or in a file: two settings of which one may be given, or none.
+pub(super) fn text(section: &mut Section<'_>, [key, file_key]: [&'static str; 2]) -> Option<SecretString> {
+    let (text, file) = (section.optional(key, Ok), section.optional(file_key, Ok));
+    let (text, file) = match (section.environment_gives(key), section.environment_gives(file_key)) {
+        (true, false) => (text, None),
+        (false, true) => (None, file),
+        _ => (text, file),
+    };
+    if text.is_some() && file.is_some() {
+        section.problem(contradiction(section, [key, file_key]));
+    }
+    let given = text.and_then(|value| section.note(key, fields::line(1..=4_096)(value)));
+    let kept = file.and_then(|value| section.note(file_key, content(value)));
+    given.or(kept).map(SecretString::from)
+}
+
 /// The problem of two settings of which only one may be given.
 pub(super) fn contradiction(section: &Section<'_>, [one, other]: [&str; 2]) -> Problem {
     let other = section.path_of(other);

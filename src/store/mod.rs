@@ -13,6 +13,7 @@ pub mod callees;
 pub mod cancellations;
 pub mod daemons;
 pub mod error;
+pub mod exports;
 mod feed;
 pub mod inbox;
 pub mod leases;

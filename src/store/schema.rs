@@ -49,6 +49,29 @@ diesel::table! {
 }
 
 diesel::table! {
+    exports (export_no) {
+        export_no -> Int8,
+        export_id -> Uuid,
+        task_no -> Int8,
+        task_id -> Uuid,
+        name -> Text,
+        format -> Text,
+        status -> Text,
+        state -> Text,
+        epoch -> Int4,
+        tries -> Int4,
+        callees -> Nullable<Int8>,
+        bytes -> Nullable<Int8>,
+        sha256 -> Nullable<Text>,
+        location -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+        expires_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     inbox (message_id) {
         message_id -> Text,
         command -> Text,
@@ -56,3 +79,5 @@ diesel::table! {
         reply -> Text,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(exports, tasks);

@@ -17,9 +17,9 @@ const TIERS: [&[&str]; 8] = [
     &["domain"],
     &["clock", "retry", "telemetry"],
     &["settings"],
-    &["bus", "store"],
+    &["bus", "objects", "store"],
     &["dialer"],
-    &["consumer", "dispatcher", "publisher", "janitor"],
+    &["consumer", "dispatcher", "publisher", "janitor", "export"],
     &["daemon"],
     &["cli"],
 ];

@@ -106,6 +106,13 @@ impl Daemon {
         self.child().try_wait().unwrap()
     }
 
+    /// The most memory that it has had so far.
+    pub fn peak_memory_kib(&mut self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child().id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Asks it to stop, as systemd does.
     pub fn terminate(&self) {
         match &self.body {

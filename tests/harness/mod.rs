@@ -10,6 +10,7 @@
 pub mod agreement;
 pub mod daemon;
 pub mod downstream;
+pub mod export;
 pub mod orders;
 pub mod patience;
 pub mod plan;

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use calltaskd::clock::Clock;
 use serde_json::{Value, json};
 
 use super::agreement;
-use super::daemon::Daemon;
+use super::daemon::{Daemon, command};
 use super::downstream::Ledger;
 use super::orders;
 use super::patience::SOON;
@@ -81,6 +82,16 @@ impl Site {
 
     pub fn place(&self) -> &Place {
         &self.servers.place
+    }
+
+    /// The program with the settings of this site's first daemon, as its operator would run it.
+    pub fn command(&self, words: &[&str]) -> Command {
+        command(words, &self.settings())
+    }
+
+    /// The settings file of this site's first daemon.
+    pub fn settings(&self) -> PathBuf {
+        self.folder.join("calltaskd-1.toml")
     }
 
     /// Starts another daemon in the place of the last one, which must have ended, on the same record.

@@ -47,7 +47,7 @@ impl Batch {
 
 fn too_long(line: u64) -> RefusedRow {
     let message = "longer than a megabyte; is a quote missing?".to_owned();
-    RefusedRow { line, called_number: String::new(), code: "TOO_LONG".to_owned(), message }
+    RefusedRow { line, called_number: String::new(), code: "TOO_LONG".to_owned(), message, callee: Value::Null }
 }
 
 /// The command.

@@ -1,4 +1,4 @@
-//! The CSV file: which column is what, and each row with the line that it begins on.
+//! The file, CSV or XLSX: which column is what, and each row with the line that it begins on.
 //!
 //! Must not stop at a bad row, and must not hold more than one. A row that cannot be sent at all (not UTF-8,
 //! more cells than columns) is refused here; everything else is for the daemon to judge.
@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use csv::{ByteRecord, Terminator};
 use serde_json::{Map, Value};
 
+use super::workbook::Sheet;
 use crate::bus::wire::v1::reading::is_key;
 use crate::cli::reply::{number, text};
 use crate::domain::fields::excerpt;
@@ -35,14 +36,17 @@ pub struct RefusedRow {
     pub called_number: String,
     pub code: String,
     pub message: String,
+    /// As it would have been sent; null when it could not be.
+    pub callee: Value,
 }
 
 impl RefusedRow {
-    /// One that the daemon rejected; its index leads to its line.
-    pub fn of_receipt(row: &Value, lines: &[u64]) -> Self {
+    /// One that the daemon rejected; its index leads to its line and to what was sent.
+    pub fn of_receipt(row: &Value, (lines, callees): (&[u64], &[Value])) -> Self {
         let index = usize::try_from(number(row, "index")).unwrap_or(usize::MAX);
         let owned = |key| text(row, key).to_owned();
         Self {
+            callee: callees.get(index).cloned().unwrap_or_default(),
             line: lines.get(index).copied().unwrap_or(0),
             called_number: owned("calledNumber"),
             code: owned("code"),
@@ -51,10 +55,35 @@ impl RefusedRow {
     }
 }
 
-enum Column {
+#[derive(Debug, Clone)]
+pub enum Column {
     CalledNumber,
     OutId,
     Variable(String),
+}
+
+impl Column {
+    /// As the first line names it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::CalledNumber => "calledNumber",
+            Self::OutId => "outId",
+            Self::Variable(key) => key,
+        }
+    }
+
+    /// What a callee has in this column.
+    pub fn cell<'v>(&self, callee: &'v Value) -> &'v str {
+        match self {
+            Self::Variable(key) => callee.get("variables").map_or("", |variables| text(variables, key)),
+            _ => text(callee, self.name()),
+        }
+    }
+}
+
+enum Source {
+    Csv(Box<csv::Reader<Box<dyn Read>>>),
+    Sheet(Sheet),
 }
 
 /// Put behind every file: the last row, too, gets a line's end, because line numbers are counted by them; and then a
@@ -63,19 +92,19 @@ const END: &[u8] = b"\n\0";
 
 /// An open file, read row by row.
 pub struct CalleeFile {
-    reader: csv::Reader<Box<dyn Read>>,
+    source: Source,
     columns: Vec<Column>,
     record: ByteRecord,
-    size: Option<u64>,
 }
 
 impl CalleeFile {
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xlsx")) {
+            let sheet = Sheet::open(path).with_context(|| path.display().to_string())?;
+            return Self::of(Source::Sheet(sheet)).with_context(|| path.display().to_string());
+        }
         let opened = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
-        let metadata = opened.metadata()?;
-        let mut file = Self::read(opened).with_context(|| path.display().to_string())?;
-        file.size = Some(metadata.len()).filter(|_| metadata.is_file());
-        Ok(file)
+        Self::read(opened).with_context(|| path.display().to_string())
     }
 
     /// Reads the names of the columns; the rows follow when they are asked for.
@@ -93,8 +122,12 @@ impl CalleeFile {
         let whole: Box<dyn Read> = Box::new(Cursor::new(first_line).chain(input).chain(END));
         let mut builder = csv::ReaderBuilder::new();
         builder.has_headers(false).flexible(true).delimiter(separator).terminator(Terminator::Any(b'\n'));
-        let reader = builder.from_reader(whole);
-        let mut file = Self { reader, columns: Vec::new(), record: ByteRecord::new(), size: None };
+        Self::of(Source::Csv(Box::new(builder.from_reader(whole))))
+    }
+
+    /// Reads the names of the columns.
+    fn of(source: Source) -> anyhow::Result<Self> {
+        let mut file = Self { source, columns: Vec::new(), record: ByteRecord::new() };
         if file.next_record()?.is_none() {
             bail!("the file is empty; its first line names the columns");
         }
@@ -102,13 +135,8 @@ impl CalleeFile {
         Ok(file)
     }
 
-    /// In bytes, where it is known.
-    pub fn size(&self) -> Option<u64> {
-        self.size
-    }
-
-    pub fn bytes_read(&self) -> u64 {
-        self.reader.position().byte()
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
     }
 
     pub fn next_row(&mut self) -> anyhow::Result<Option<Row>> {
@@ -120,6 +148,7 @@ impl CalleeFile {
             called_number: excerpt(called_number, 32),
             code: "INVALID_VALUE".to_owned(),
             message: message.to_owned(),
+            callee: Value::Null,
         };
         let callee = match self.cells() {
             None => Err(refused("not UTF-8; save the file as CSV in UTF-8", "")),
@@ -137,29 +166,28 @@ impl CalleeFile {
     /// The position that the library gives a record lies before the blank lines in front of it, so the line is
     /// counted back from its end.
     fn next_record(&mut self) -> anyhow::Result<Option<u64>> {
+        let reader = match &mut self.source {
+            Source::Csv(reader) => reader,
+            Source::Sheet(sheet) => {
+                let Some((line, cells)) = sheet.next_record()? else { return Ok(None) };
+                self.record = ByteRecord::from(cells);
+                return Ok(Some(line));
+            }
+        };
         loop {
-            if !self.reader.read_byte_record(&mut self.record)? {
+            if !reader.read_byte_record(&mut self.record)? {
                 return Ok(None);
             }
+            let breaks = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+            let line = reader.position().line().saturating_sub(breaks);
             if self.record.iter().next_back().is_some_and(|cell| cell.ends_with(&END[1..])) {
-                return self.end().map(|()| None);
+                return end(&self.record, line).map(|()| None);
             }
             let is_blank = self.record.len() == 1 && matches!(&self.record[0], b"" | b"\r");
             if !is_blank {
-                let breaks = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count();
-                return Ok(Some(self.reader.position().line().saturating_sub(1 + breaks as u64)));
+                return Ok(Some(line.saturating_sub(1)));
             }
         }
-    }
-
-    /// The end that was put behind the file stands alone, unless a quote that was never closed has swallowed it.
-    fn end(&self) -> anyhow::Result<()> {
-        if self.record.len() == 1 && self.record[0] == END[1..] {
-            return Ok(());
-        }
-        let breaks = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count();
-        let line = self.reader.position().line().saturating_sub(breaks as u64);
-        bail!("line {line}: a quote is opened and never closed; close it and import the file again")
     }
 
     /// The cells as texts, unless one is not UTF-8.
@@ -192,6 +220,14 @@ impl CalleeFile {
         }
         Some(Value::Object(callee))
     }
+}
+
+/// The end that was put behind the file stands alone, unless a quote that was never closed has swallowed it.
+fn end(record: &ByteRecord, line: u64) -> anyhow::Result<()> {
+    if record.len() == 1 && record[0] == END[1..] {
+        return Ok(());
+    }
+    bail!("line {line}: a quote is opened and never closed; close it and import the file again")
 }
 
 /// Semicolon or comma, whichever the line of names has more of outside of quotes.

@@ -72,7 +72,7 @@ fn a_row_that_cannot_be_sent_spoils_no_other() {
 #[test]
 fn the_index_of_a_receipt_leads_to_the_line() {
     let row = json!({"index": 1, "calledNumber": "12", "code": "NUMBER_INVALID", "message": "write it"});
-    assert_eq!(RefusedRow::of_receipt(&row, &[2, 9]).line, 9);
+    assert_eq!(RefusedRow::of_receipt(&row, (&[2, 9], &[])).line, 9);
 }
 
 #[test]

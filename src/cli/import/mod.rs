@@ -1,12 +1,15 @@
-//! `calltaskd import`: a CSV file becomes `callees.import` commands, one batch after the other.
+//! `calltaskd import`: a CSV or XLSX file becomes `callees.import` commands, one batch after the other.
 //!
-//! Must not hold more than a batch in memory, and must not judge a number: that is the daemon's. Each batch
+//! Must not hold more than a batch in memory. The whole file is looked through before anything is sent, so that one that
+//! cannot be read to its end is not imported by half; what a row is worth is the daemon's to judge. Each batch
 //! has a message id that is computed from what is in it, so an import that was cut off is mended by the same
 //! command again.
 
 mod batch;
+mod check;
 mod file;
 mod report;
+mod workbook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,22 +26,23 @@ use batch::Batch;
 use file::{CalleeFile, RefusedRow};
 use report::Report;
 
-/// Import callees from a CSV file.
+/// Import callees from a CSV or XLSX file.
 ///
-/// The file is UTF-8, with or without a byte order mark, its columns separated by commas or semicolons. The
-/// first line names the columns: `calledNumber` must be there, `outId` may be, and each other column is a
+/// A CSV file is UTF-8, with or without a byte order mark, its columns separated by commas or semicolons; of an XLSX
+/// file (FILE.xlsx) the first worksheet is read. `calltaskd template` makes one to fill in. The first line names the columns: `calledNumber` must be there, `outId` may be, and each other column is a
 /// variable by that name. Empty cells are left out.
 ///
 /// The same file sent again with the same options, as after an interruption, imports nothing twice: its batches
 /// are recognised (for `inbox.keep_days`, 30) and get their first replies again. To import the same rows once more
 /// on purpose, give another --batch-id, and --allow-duplicate-numbers.
 ///
-/// Rejected rows are printed with their line in the file; the exit code is 0 all the same. With --json, each
+/// Rejected rows are printed with their line in the file, and written with the reason beside each to
+/// FILE.errors.csv; the exit code is 0 all the same. With --json, each
 /// batch's receipt is printed as one line, and the totals as the last.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// What to import
-    #[arg(value_name = "FILE.csv")]
+    #[arg(value_name = "FILE.csv|FILE.xlsx")]
     file: PathBuf,
     /// The task's id, or its name
     #[arg(long)]
@@ -53,25 +57,47 @@ pub struct ImportArgs {
     /// Take a row without outId also when the task has its number already
     #[arg(long)]
     allow_duplicate_numbers: bool,
-    /// Write the rejected rows to this CSV file, too
+    /// Where to write the rejected rows [default: beside the file, as FILE.errors.csv]
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
+    /// Check every row and send none; the exit code is 1 when some are wrong. What only the daemon knows, as which
+    /// callees the task has already, is not checked
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl ImportArgs {
+    fn errors_path(&self) -> PathBuf {
+        let beside = || {
+            let mut name = self.file.file_name().unwrap_or_default().to_owned();
+            name.push(".errors.csv");
+            self.file.with_file_name(name)
+        };
+        self.errors.clone().unwrap_or_else(beside)
+    }
 }
 
 pub async fn run(session: &Session, arguments: &ImportArgs) -> anyhow::Result<ExitCode> {
+    let rows = check::count(&arguments.file)?;
+    if rows == Some(0) {
+        bail!("there are no rows below the names of the columns");
+    }
     let mut file = CalleeFile::open(&arguments.file)?;
-    let mut report = Report::new(session.json, arguments.errors.as_deref(), file.size())?;
+    let mut report = Report::new(session.json, (arguments.errors_path(), file.columns()), rows.unwrap_or(0));
     let mut client = session.client().await?;
     let task = task_id(&mut client, &arguments.task).await?;
+    if arguments.dry_run {
+        let required = check::required_variables(&mut client, task).await?;
+        check::check(&mut file, &mut report, (session.default_region, &required))?;
+        report.end(task)?;
+        return Ok(if report.all_accepted() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let mut importer = Importer { client, task, arguments, batches: 0 };
     let imported = importer.import(&mut file, &mut report).await;
     imported.with_context(|| {
         let mended = "once that is mended, the same command again imports nobody twice";
         format!("the import ended after {}; {mended}", report.totals())
     })?;
-    if report.rows() == 0 {
-        bail!("there are no rows below the names of the columns");
-    }
     report.end(task)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -100,7 +126,6 @@ impl Importer<'_> {
         while let Some(row) = file.next_row()? {
             if let Some(full) = batch.add(row) {
                 self.send(full, report).await?;
-                report.read_up_to(file.bytes_read());
             }
         }
         self.send(batch, report).await
@@ -126,7 +151,7 @@ impl Importer<'_> {
         if accounted != sent as u64 {
             bail!("the receipt accounts for {accounted} of {sent} rows: {receipt}");
         }
-        let by_daemon = rejected.iter().map(|row| RefusedRow::of_receipt(row, &batch.lines));
+        let by_daemon = rejected.iter().map(|row| RefusedRow::of_receipt(row, (&batch.lines, items(&body, "callees"))));
         report.batch(batch.refused.into_iter().chain(by_daemon).collect(), sent, &receipt)
     }
 }

@@ -3,16 +3,17 @@
 //! Numbers are printed whole: whoever imports them must find the rows that were rejected.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::file::RefusedRow;
+use super::file::{Column, RefusedRow};
 use crate::cli::output;
 use crate::cli::reply::number;
+use crate::domain::export::harmless;
 
 /// The sums so far, and where they are shown.
 pub struct Report {
@@ -20,24 +21,62 @@ pub struct Report {
     duplicates: u64,
     rejected: u64,
     json: bool,
-    errors: Option<csv::Writer<File>>,
+    errors: Errors,
     bar: ProgressBar,
 }
 
-impl Report {
-    pub fn new(json: bool, errors: Option<&Path>, size: Option<u64>) -> anyhow::Result<Self> {
-        let create = |path: &Path| -> anyhow::Result<_> {
-            let mut writer = csv::Writer::from_path(path).with_context(|| path.display().to_string())?;
-            writer.write_record(["line", "calledNumber", "code", "message"])?;
-            Ok(writer)
+/// The file of the rows that were not taken, which is there only when there are any: the columns of the imported file,
+/// and the reason beside them.
+struct Errors {
+    path: PathBuf,
+    columns: Vec<Column>,
+    writer: Option<csv::Writer<File>>,
+}
+
+impl Errors {
+    fn write(&mut self, rejected: &[RefusedRow]) -> anyhow::Result<()> {
+        if rejected.is_empty() {
+            return Ok(());
+        }
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            empty => {
+                let created = csv::Writer::from_path(&self.path).with_context(|| self.path.display().to_string())?;
+                let writer = empty.insert(created);
+                let names = self.columns.iter().map(Column::name);
+                writer.write_record(names.chain(["line", "code", "message"]))?;
+                writer
+            }
         };
-        let errors = errors.map(create).transpose()?;
-        let bar = if json { ProgressBar::hidden() } else { progress_bar(size) };
-        Ok(Self { accepted: 0, duplicates: 0, rejected: 0, json, errors, bar })
+        for row in rejected {
+            // The same rows may be opened by a spreadsheet to be mended.
+            let cells = self.columns.iter().map(|column| match (column, &row.callee) {
+                (Column::CalledNumber, Value::Null) => row.called_number.as_str(),
+                (column, callee) => column.cell(callee),
+            });
+            let line = row.line.to_string();
+            let reason = [line.as_str(), &row.code, &row.message];
+            writer.write_record(cells.chain(reason).map(|cell| harmless(cell).into_owned()))?;
+        }
+        Ok(writer.flush()?)
+    }
+}
+
+impl Report {
+    /// `rows` is how many there are; the errors go beside the file, unless a place is named.
+    pub fn new(json: bool, (path, columns): (PathBuf, &[Column]), rows: u64) -> Self {
+        let errors = Errors { path, columns: columns.to_vec(), writer: None };
+        let bar = if json { ProgressBar::hidden() } else { progress_bar(rows) };
+        Self { accepted: 0, duplicates: 0, rejected: 0, json, errors, bar }
     }
 
     pub fn rows(&self) -> u64 {
         self.accepted + self.duplicates + self.rejected
+    }
+
+    /// True when nothing was wrong with any row.
+    pub fn all_accepted(&self) -> bool {
+        self.rejected == 0
     }
 
     /// The sums in words.
@@ -47,24 +86,16 @@ impl Report {
         format!("{} rows: {accepted} accepted, {duplicates} duplicate{plural}, {rejected} rejected", self.rows())
     }
 
-    pub fn read_up_to(&self, bytes: u64) {
-        self.bar.set_position(bytes);
-        self.bar.set_message(self.totals());
-    }
-
     /// Counts and prints the outcome of one batch.
     pub fn batch(&mut self, mut rejected: Vec<RefusedRow>, sent: usize, receipt: &Value) -> anyhow::Result<()> {
         rejected.sort_by_key(|row| row.line);
-        if let Some(errors) = &mut self.errors {
-            for row in &rejected {
-                errors.write_record([&row.line.to_string(), &row.called_number, &row.code, &row.message])?;
-            }
-            errors.flush()?;
-        }
+        self.errors.write(&rejected)?;
         self.print(&rejected, sent, receipt)?;
         self.accepted += number(receipt, "accepted");
         self.duplicates += number(receipt, "duplicates");
         self.rejected += rejected.len() as u64;
+        self.bar.set_position(self.rows());
+        self.bar.set_message(self.totals());
         Ok(())
     }
 
@@ -104,6 +135,9 @@ impl Report {
         let counts = json!({"accepted": accepted, "duplicates": duplicates, "rejected": rejected});
         let totals = json!({"taskId": task, "rows": self.rows(), "totals": counts});
         output::line(&if self.json { totals.to_string() } else { self.totals() })?;
+        if self.errors.writer.is_some() {
+            eprintln!("the rejected rows with their reasons are in {}", self.errors.path.display());
+        }
         Ok(())
     }
 }
@@ -113,12 +147,9 @@ fn table_line([line, number, code, message]: [&str; 4]) -> String {
     format!("{line:>8}  {number:<20}  {code:<16}  {message}").trim_end().to_owned()
 }
 
-fn progress_bar(size: Option<u64>) -> ProgressBar {
-    let (bar, template) = match size {
-        Some(size) => (ProgressBar::new(size), "[{bar:20}] {percent:>3} %, {msg}"),
-        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
-    };
-    // The templates are constants and right; a bar of the default style would do as well.
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.with_style(style.progress_chars("=> "))
+fn progress_bar(rows: u64) -> ProgressBar {
+    // The template is a constant and right; a bar of the default style would do as well.
+    let style = ProgressStyle::with_template("[{bar:20}] {percent:>3} %, {msg}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(rows).with_style(style.progress_chars("=> "))
 }

@@ -114,7 +114,8 @@ pub fn read(body: &Value, rules: &Rules) -> Parsed<Cancel> {
     let given: Vec<&str> = given.collect();
     let callees = fields.optional("calleeIds", |value| distinct(value, |item| Ok(CalleeId(uuid(item)?))));
     let out_ids = fields.optional("outIds", |value| distinct(value, line(1..=128)));
-    let numbers = fields.optional("calledNumbers", |value| distinct(value, |item| called_number(item, rules)));
+    let numbers =
+        fields.optional("calledNumbers", |value| distinct(value, |item| called_number(item, rules.default_region)));
     let batch = fields.optional("batchId", line(ID_LENGTH));
     match given[..] {
         [] => {

@@ -4,13 +4,13 @@
 use serde_json::Value;
 
 use super::cancel::{self, Cancel};
+use super::exports;
 use super::import::{self, Import};
-use super::reading::{
-    ID_LENGTH, Rules, calling_days, daily_ranges, is_key, not_yet, task_id, text_map, time_zone, trunk,
-};
+use super::reading::{ID_LENGTH, Rules, calling_days, daily_ranges, is_key, task_id, text_map, time_zone, trunk};
 use super::report::{self, CallReport};
 use super::tasks::{self, TaskDraft, TaskUpdate};
 use crate::domain::agent::{Agent, AgentVariable, OutputTag};
+use crate::domain::export::NewExport;
 use crate::domain::fields::{Fields, Parsed, boolean, count, line, list, text};
 use crate::domain::ids::{AgentId, ServiceInstanceId};
 use crate::domain::phone_number::PhoneNumber;
@@ -31,13 +31,11 @@ pub enum Command {
     TaskDelete(TaskRef),
     CalleesCancel(Cancel),
     CallReport(CallReport),
+    ExportCreate(NewExport),
 }
 
-/// The commands of the contract that this version refuses.
-const NOT_YET: [&str; 1] = ["export.create"];
-
-/// The commands of this version.
-const KNOWN: [&str; 10] = [
+/// The commands of the contract.
+const KNOWN: [&str; 11] = [
     "agent.put",
     "service-instance.put",
     "task.create",
@@ -48,11 +46,12 @@ const KNOWN: [&str; 10] = [
     "callees.import",
     "callees.cancel",
     "call.report",
+    "export.create",
 ];
 
 /// Whether a routing key is a command of the contract.
 pub fn is_command(name: &str) -> bool {
-    KNOWN.contains(&name) || NOT_YET.contains(&name)
+    KNOWN.contains(&name)
 }
 
 /// Reads a command.
@@ -68,20 +67,27 @@ pub fn read(name: &str, body: &Value, rules: &Rules) -> Parsed<Command> {
         "task.delete" => only_task(body).map(Command::TaskDelete),
         "call.report" => report::read(body, rules).map(Command::CallReport),
         "callees.cancel" => cancel::read(body, rules).map(Command::CalleesCancel),
-        _ => Err(not_yet("", &format!("{name} is")).into()),
+        "export.create" => exports::read_create(body).map(Command::ExportCreate),
+        _ => Err(Problem::new(Code::Unreadable, "there is no command of this name").into()),
     }
 }
 
 /// The task that a command is about: by id or by name.
 pub fn task_ref(fields: &mut Fields) -> Option<TaskRef> {
-    let (has_id, has_name) = (fields.has("taskId"), fields.has("taskName"));
+    if !fields.has("taskId") && !fields.has("taskName") {
+        fields.problem(Problem::of("taskId", Code::Required, "give taskId, or taskName instead"));
+    }
+    optional_task_ref(fields)
+}
+
+/// The same where none need be named.
+pub(super) fn optional_task_ref(fields: &mut Fields) -> Option<TaskRef> {
+    let both = fields.has("taskId") && fields.has("taskName");
     let id = fields.optional("taskId", task_id);
     let name = fields.optional("taskName", line(1..=128));
-    if has_id && has_name {
+    if both {
         let message = "give taskId or taskName, not both";
         fields.problem(Problem::of("taskName", Code::InvalidValue, message));
-    } else if !has_id && !has_name {
-        fields.problem(Problem::of("taskId", Code::Required, "give taskId, or taskName instead"));
     }
     id.map(TaskRef::Id).or(name.map(TaskRef::Name))
 }

@@ -209,7 +209,7 @@ impl EventWriter {
         Self { source: format!("/calltaskd/{node}") }
     }
 
-    fn write(&self, event_type: &'static str, about: About, data: impl Serialize) -> Event {
+    pub(super) fn write(&self, event_type: &'static str, about: About, data: impl Serialize) -> Event {
         let event = CloudEvent {
             specversion: "1.0",
             id: about.id.0,

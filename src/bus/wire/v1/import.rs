@@ -8,7 +8,7 @@ use super::commands::{complete, task_ref};
 use super::reading::{ID_LENGTH, Rules, is_key, text_map};
 use crate::domain::callee::NewCallee;
 use crate::domain::fields::{Fields, Parsed, boolean, excerpt, line, wrong_type};
-use crate::domain::phone_number::PhoneNumber;
+use crate::domain::phone_number::{PhoneNumber, Region};
 use crate::domain::problem::{Code, Problem, Problems};
 use crate::domain::task::TaskRef;
 
@@ -80,6 +80,11 @@ pub fn read(body: &Value, rules: &Rules) -> Parsed<Import> {
     complete(fields.finish(), import)
 }
 
+/// The first problem of a row, if it has one.
+pub fn row_problem(row: &Value, default_region: Option<Region>) -> Option<Problem> {
+    self::row(row, default_region).err().and_then(|problems| problems.into_iter().next())
+}
+
 fn rows(value: &Value, rules: &Rules) -> Parsed<Vec<Result<NewCallee, RejectedRow>>> {
     let rows = value.as_array().ok_or_else(|| wrong_type("a list", value))?;
     if !(1..=MOST_ROWS).contains(&rows.len()) {
@@ -87,7 +92,7 @@ fn rows(value: &Value, rules: &Rules) -> Parsed<Vec<Result<NewCallee, RejectedRo
         return Err(Problem::new(Code::OutOfRange, message).into());
     }
     let judged = rows.iter().enumerate().map(|(index, value)| {
-        row(value, rules).map_err(|problems| {
+        row(value, rules.default_region).map_err(|problems| {
             let number = value.get("calledNumber").and_then(Value::as_str);
             let first = problems.into_iter().next();
             let problem = first.unwrap_or_else(|| Problem::new(Code::InvalidValue, "cannot be read"));
@@ -97,10 +102,10 @@ fn rows(value: &Value, rules: &Rules) -> Parsed<Vec<Result<NewCallee, RejectedRo
     Ok(judged.collect())
 }
 
-fn row(value: &Value, rules: &Rules) -> Parsed<NewCallee> {
+fn row(value: &Value, default_region: Option<Region>) -> Parsed<NewCallee> {
     let mut fields = Fields::of(value)?;
     let has_number = fields.has("calledNumber");
-    let number = fields.optional("calledNumber", |value| called_number(value, rules));
+    let number = fields.optional("calledNumber", |value| called_number(value, default_region));
     if !has_number {
         fields.problem(Problem::of("calledNumber", Code::NumberMissing, "give calledNumber"));
     }
@@ -111,7 +116,7 @@ fn row(value: &Value, rules: &Rules) -> Parsed<NewCallee> {
 }
 
 /// The number of a callee, in one of the ways that it may be written.
-pub(super) fn called_number(value: &Value, rules: &Rules) -> Parsed<PhoneNumber> {
+pub(super) fn called_number(value: &Value, default_region: Option<Region>) -> Parsed<PhoneNumber> {
     let text = value.as_str().ok_or_else(|| wrong_type("a string", value))?.trim();
     if text.is_empty() {
         return Err(Problem::new(Code::NumberMissing, "give calledNumber").into());
@@ -119,5 +124,5 @@ pub(super) fn called_number(value: &Value, rules: &Rules) -> Parsed<PhoneNumber>
     let invalid = |error: crate::domain::phone_number::NumberError| {
         Problems::from(Problem::new(Code::NumberInvalid, error.to_string()))
     };
-    PhoneNumber::parse(text, rules.default_region).map_err(invalid)
+    PhoneNumber::parse(text, default_region).map_err(invalid)
 }

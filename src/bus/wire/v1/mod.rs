@@ -3,6 +3,7 @@
 pub mod cancel;
 pub mod commands;
 pub mod events;
+pub mod exports;
 pub mod import;
 pub mod queries;
 pub mod reading;

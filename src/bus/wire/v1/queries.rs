@@ -3,11 +3,13 @@
 use serde_json::Value;
 
 use super::commands::{complete, task_ref};
+use super::exports;
 use super::import::called_number;
-use super::reading::{ID_LENGTH, Rules, instant_of, not_yet, uuid};
+use super::reading::{ID_LENGTH, Rules, instant_of, uuid};
 use crate::domain::call::CallResult;
+use crate::domain::export::ExportFilter;
 use crate::domain::fields::{Fields, Parsed, count, line, text};
-use crate::domain::ids::{AgentId, CallId, ServiceInstanceId, TaskNo};
+use crate::domain::ids::{AgentId, CallId, ExportId, ServiceInstanceId, TaskNo};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::record::{CallRef, CalleeFilter, Tab};
 use crate::domain::task::{TaskFilter, TaskRef, TaskState};
@@ -23,6 +25,8 @@ pub enum Query {
     ServiceInstanceList(IdPage),
     CalleesList(TaskRef, CalleeFilter),
     CallGet(CallRef),
+    ExportGet(ExportId),
+    ExportList(ExportFilter),
 }
 
 /// A page of what is listed by its id.
@@ -32,9 +36,6 @@ pub struct IdPage {
     pub after: String,
     pub most: i64,
 }
-
-/// The queries of the contract that this version refuses.
-const NOT_YET: [&str; 2] = ["export.list", "export.get"];
 
 /// Reads a question.
 pub fn read(name: &str, body: &Value, rules: &Rules) -> Parsed<Query> {
@@ -53,7 +54,8 @@ pub fn read(name: &str, body: &Value, rules: &Rules) -> Parsed<Query> {
         "service-instance.list" => id_page(body).map(Query::ServiceInstanceList),
         "callees.list" => callees_list(body, rules),
         "call.get" => call_get(body).map(Query::CallGet),
-        _ if NOT_YET.contains(&name) => Err(not_yet("", &format!("{name} is")).into()),
+        "export.get" => exports::read_get(body).map(Query::ExportGet),
+        "export.list" => exports::read_list(body).map(Query::ExportList),
         _ => Err(Problem::new(Code::Unreadable, "there is no query of this name").into()),
     }
 }
@@ -100,7 +102,7 @@ fn callees_list(body: &Value, rules: &Rules) -> Parsed<Query> {
         tab: tab.unwrap_or(Tab::Pending),
         batch_id: fields.optional("batchId", line(ID_LENGTH)),
         out_id: fields.optional("outId", line(1..=128)),
-        called_number: fields.optional("calledNumber", |value| called_number(value, rules)),
+        called_number: fields.optional("calledNumber", |value| called_number(value, rules.default_region)),
         result: fields.optional("result", |value| {
             let unknown = |()| Problem::new(Code::InvalidValue, "is no result of calls");
             Ok(text(1..=32)(value)?.parse::<CallResult>().map_err(unknown)?)

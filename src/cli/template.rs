@@ -1,0 +1,107 @@
+//! `calltaskd template`: a workbook to fill in with callees, for `calltaskd import`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use rust_xlsxwriter::{Format, Workbook, XlsxError};
+use serde_json::{Value, json};
+
+use super::output;
+use super::reply::{self, items, text};
+use super::session::Session;
+
+const HOW_TO: [&str; 8] = [
+    "How to fill in the sheet \"Callees\"",
+    "",
+    "One row for each person to be called. Leave the first row as it is.",
+    "calledNumber: the phone number, as + and 8 to 15 digits without spaces, like +4915123450001.",
+    "outId: your own id of the person, at most 128 characters. It may be left empty; each may stand in one row only.",
+    "Every other column is a variable that the agent is told. Those marked as required must be filled in:",
+    "",
+    "Save the file as it is (XLSX), check it with calltaskd import FILE --task TASK --dry-run, and leave out --dry-run then.",
+];
+
+/// Make a workbook to fill in with callees
+#[derive(Debug, Args)]
+pub struct TemplateArgs {
+    /// The file to write, which must not exist
+    #[arg(value_name = "FILE.xlsx")]
+    file: PathBuf,
+    /// The agent whose variables become columns: its id
+    #[arg(long, value_name = "ID")]
+    agent: Option<String>,
+    /// One more column for a variable
+    #[arg(long = "variable", value_name = "KEY[:required]")]
+    variables: Vec<String>,
+}
+
+/// A column for a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Variable {
+    key: String,
+    required: bool,
+}
+
+pub async fn run(session: &Session, arguments: &TemplateArgs) -> anyhow::Result<ExitCode> {
+    if arguments.file.exists() {
+        bail!("{} exists already; name another file", arguments.file.display());
+    }
+    let mut variables = match &arguments.agent {
+        Some(agent) => of_agent(session, agent, !arguments.variables.is_empty()).await?,
+        None => Vec::new(),
+    };
+    for argument in &arguments.variables {
+        let (key, required) = argument.strip_suffix(":required").map_or((argument.as_str(), false), |key| (key, true));
+        if variables.iter().all(|variable| variable.key != key) {
+            variables.push(Variable { key: key.to_owned(), required });
+        }
+    }
+    let mut workbook = workbook(&variables)?;
+    workbook.save(&arguments.file).with_context(|| arguments.file.display().to_string())?;
+    let keys: Vec<_> = variables.iter().map(|variable| variable.key.as_str()).collect();
+    let told = json!({"file": arguments.file.display().to_string(), "variables": keys});
+    let line = || format!("{} is there to be filled in", arguments.file.display());
+    output::line(&if session.json { told.to_string() } else { line() })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The variables by the agent's record. A daemon that cannot tell them yet is no obstacle when they are given.
+async fn of_agent(session: &Session, agent: &str, given: bool) -> anyhow::Result<Vec<Variable>> {
+    let answer = session.client().await?.query("agent.get", &json!({ "agentId": agent })).await?;
+    let silent = items(&answer, "errors").iter().any(|error| text(error, "code") == "NOT_YET_SUPPORTED");
+    if silent && given {
+        return Ok(Vec::new());
+    }
+    reply::judge(&answer).with_context(|| format!("agent {agent} (or name its variables by --variable)"))?;
+    let variables = answer.get("agent").map(|agent| items(agent, "variables")).unwrap_or_default();
+    let variable =
+        |variable: &Value| Variable { key: text(variable, "key").to_owned(), required: variable["required"] == true };
+    Ok(variables.iter().map(variable).collect())
+}
+
+/// All columns are texts, so that a spreadsheet neither cuts a plus sign nor writes 1.39E+10.
+fn workbook(variables: &[Variable]) -> Result<Workbook, XlsxError> {
+    let (bold, as_text) = (Format::new().set_bold().set_num_format("@"), Format::new().set_num_format("@"));
+    let mut workbook = Workbook::new();
+    let sheet = workbook.add_worksheet().set_name("Callees")?;
+    sheet.set_freeze_panes(1, 0)?;
+    let names = ["calledNumber", "outId"].into_iter().chain(variables.iter().map(|variable| variable.key.as_str()));
+    for (column, name) in (0..).zip(names) {
+        sheet.set_column_format(column, &as_text)?.set_column_width(column, 20)?;
+        sheet.write_string_with_format(0, column, name, &bold)?;
+    }
+    let sheet = workbook.add_worksheet().set_name("How to")?;
+    sheet.set_column_width(0, 110)?;
+    let marked = variables.iter().map(|variable| match variable.required {
+        true => format!("    {} (required)", variable.key),
+        false => format!("    {}", variable.key),
+    });
+    let (before, after) = HOW_TO.split_at(6);
+    let lines = before.iter().map(ToString::to_string).chain(marked).chain(after.iter().map(ToString::to_string));
+    for (line, text) in (0..).zip(lines) {
+        sheet.write_string(line, 0, text)?;
+    }
+    Ok(workbook)
+}

@@ -1,0 +1,79 @@
+//! Exports from outside: where their files go, what they hash to, and the Python that looks at them.
+
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use sha2::{Digest, Sha256};
+
+use super::patience::{SOON, until};
+
+/// The section of the settings.
+pub fn exports_section(folder: &Path) -> String {
+    format!("[exports]\nfolder = {folder:?}")
+}
+
+/// In hexadecimal.
+pub fn sha256_of(file: &Path) -> String {
+    Sha256::digest(fs::read(file).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The Python that has openpyxl and moto; installed when it is not there.
+pub fn python() -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/python-tools.sh");
+    let output = Command::new(script).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A store that speaks S3, on a port of its own; ended with the test.
+pub struct S3 {
+    child: Child,
+    endpoint: String,
+}
+
+impl S3 {
+    pub const BUCKET: &str = "exports";
+
+    /// Starts it, and makes the bucket.
+    pub async fn start(folder: &Path) -> Self {
+        let python = python();
+        // Free now; nobody else asks for ports from outside the system's range.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let log = File::create(folder.join("moto.log")).unwrap();
+        let child = Command::new(&python)
+            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let s3 = Self { child, endpoint: format!("http://127.0.0.1:{port}") };
+        until("the store", SOON, || TcpStream::connect(("127.0.0.1", port)).ok()).await;
+        let make = format!(
+            "import boto3; boto3.client('s3', endpoint_url='{}', region_name='us-east-1', aws_access_key_id='a', \
+             aws_secret_access_key='b').create_bucket(Bucket='{}')",
+            s3.endpoint,
+            Self::BUCKET
+        );
+        assert!(Command::new(&python).args(["-c", &make]).status().unwrap().success());
+        s3
+    }
+
+    /// The section of the settings.
+    pub fn section(&self, folder: &Path) -> String {
+        let Self { endpoint, .. } = self;
+        let keys = "access_key_id = \"a\"\nsecret_access_key = \"b\"";
+        format!(
+            "[exports]\nfolder = {folder:?}\nurl = \"s3://{}/some/where\"\nendpoint = {endpoint:?}\n{keys}",
+            Self::BUCKET
+        )
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
