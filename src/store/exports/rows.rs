@@ -64,29 +64,25 @@ struct Row {
     tags: Value,
 }
 
-/// What was reported of the last call, `a`, as the columns `major_intent`, `recording` and `tags` (an object of texts).
-/// Nothing is reported so far: the columns of the file are there, and empty.
-const fn reported_of_last_call() -> &'static str {
-    "NULL::text AS major_intent, NULL::text AS recording, '{}'::jsonb AS tags"
-}
-
-fn rows_query() -> String {
-    let reported = reported_of_last_call();
-    format!(
-        "SELECT c.seq, c.out_id, c.batch_id, c.called_number, c.variables,
-                coalesce(r.state, CASE WHEN o.seq IS NULL THEN 'PENDING' ELSE 'CALLING' END) AS state,
-                coalesce(r.result, a.result) AS result, r.failed_reason,
-                coalesce(r.attempts, a.attempt, 0) AS attempts,
-                a.attempt, a.caller_number, a.started_at, a.answered_at, a.ended_at, a.hangup_by, {reported}
-         FROM callees c
-         LEFT JOIN callee_results r ON r.task_no = $1 AND r.seq = c.seq
-         LEFT JOIN open_attempts o ON o.task_no = $1 AND o.seq = c.seq
-         LEFT JOIN LATERAL (SELECT * FROM attempts WHERE task_no = $1 AND seq = c.seq
-                            ORDER BY attempt DESC LIMIT 1) a ON true
-         WHERE c.task_no = $1 AND c.seq > $2 AND c.seq <= $3 AND ($4 = 'ALL' OR r.state = $4)
-         ORDER BY c.seq"
-    )
-}
+const ROWS: &str = "
+    SELECT c.seq, c.out_id, c.batch_id, c.called_number, c.variables,
+           coalesce(r.state, CASE WHEN o.seq IS NULL THEN 'PENDING' ELSE 'CALLING' END) AS state,
+           coalesce(r.result, a.result) AS result, r.failed_reason, coalesce(r.attempts, a.attempt, 0) AS attempts,
+           a.attempt, a.caller_number, a.started_at, a.answered_at, a.ended_at, a.hangup_by,
+           p.major_intent, coalesce(p.recording ->> 'url', p.recording ->> 'path') AS recording,
+           -- A tag with several values is one cell.
+           coalesce((SELECT jsonb_object_agg(key, CASE jsonb_typeof(value)
+                         WHEN 'array' THEN (SELECT coalesce(string_agg(item, ', '), '')
+                                            FROM jsonb_array_elements_text(value) AS item)
+                         ELSE value #>> '{}' END)
+                     FROM jsonb_each(p.output_tags)), '{}') AS tags
+    FROM callees c
+    LEFT JOIN callee_results r ON r.task_no = $1 AND r.seq = c.seq
+    LEFT JOIN open_attempts o ON o.task_no = $1 AND o.seq = c.seq
+    LEFT JOIN LATERAL (SELECT * FROM attempts WHERE task_no = $1 AND seq = c.seq ORDER BY attempt DESC LIMIT 1) a ON true
+    LEFT JOIN call_reports p ON p.task_no = $1 AND p.seq = c.seq AND p.attempt = a.attempt
+    WHERE c.task_no = $1 AND c.seq > $2 AND c.seq <= $3 AND ($4 = 'ALL' OR r.state = $4)
+    ORDER BY c.seq";
 
 impl Row {
     fn last(&self) -> Option<LastAttempt> {
@@ -151,7 +147,7 @@ impl Store {
         (after, up_to): (i64, i64),
         status: ExportStatus,
     ) -> Result<Vec<ExportRow>, StoreError> {
-        let rows: Vec<Row> = diesel::sql_query(rows_query())
+        let rows: Vec<Row> = diesel::sql_query(ROWS)
             .bind::<BigInt, _>(task.0)
             .bind::<BigInt, _>(after)
             .bind::<BigInt, _>(up_to)
