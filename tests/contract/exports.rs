@@ -83,6 +83,24 @@ async fn an_export_tells_of_each_callee_what_the_events_told() {
 }
 
 #[tokio::test]
+async fn an_export_has_what_the_agent_platform_reported_of_the_last_call() {
+    let (site, task) = site("export-reported").await;
+    site.import(&task, &rows(5..7)).await;
+    site.ledger.completed(&task, SOON).await;
+    let ended = site.ledger.about("call.ended", &task);
+    let call = ended.iter().find(|event| event.text("outId") == "out-5").unwrap().text("callId");
+    let report = json!({"callId": call, "majorIntent": "CONFIRM", "outputTags": {"outcome": ["yes", "later"]},
+        "recording": {"url": "https://recordings.example/1.wav", "seconds": 3}});
+    site.upstream.accept("call.report", &report).await;
+    let ready = export(&site, &json!({"taskId": task, "name": "reported", "format": "CSV"})).await;
+    let mut reader = csv::Reader::from_path(ready["location"].as_str().unwrap()).unwrap();
+    let lines: Vec<HashMap<String, String>> = reader.deserialize().collect::<Result<_, _>>().unwrap();
+    let reported = ["majorIntent", "recording", "tag.outcome"].map(|column| lines[0][column].as_str());
+    assert_eq!(reported, ["CONFIRM", "https://recordings.example/1.wav", "yes, later"]);
+    assert_eq!(["majorIntent", "recording", "tag.outcome"].map(|column| lines[1][column].as_str()), ["", "", ""]);
+}
+
+#[tokio::test]
 async fn an_export_has_the_callees_of_its_status_and_a_list_has_every_export() {
     let (site, task) = site("export-status").await;
     site.import(&task, &rows(0..4)).await;

@@ -185,8 +185,3 @@ pub fn trunk(value: &Value, rules: &Rules) -> Parsed<TrunkName> {
     let message = format!("the settings have no such trunk; they have {}", known.join(", "));
     Err(Problem::new(Code::TrunkUnknown, message).into())
 }
-
-/// What the contract describes and this version cannot do yet.
-pub fn not_yet(field: &str, what: &str) -> Problem {
-    Problem::of(field, Code::NotYetSupported, format!("{what} not supported yet by this version of calltaskd"))
-}
