@@ -21,7 +21,8 @@ if [[ ! -e $stamp || $(<"$stamp") != "${packages[*]}" ]]; then
     if ! python3 -m venv --help >/dev/null 2>&1 || ! python3 -c 'import ensurepip' 2>/dev/null; then
         sudo=
         [[ $(id -u) == 0 ]] || sudo=sudo
-        $sudo apt-get install -y -q python3-venv >&2
+        $sudo apt-get update -q >&2 || true
+        $sudo apt-get install -y -q python3 python3-venv >&2
     fi
     python3 -m venv "$tools/venv" >&2
     "$tools/venv/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}" >&2
