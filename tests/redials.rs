@@ -50,9 +50,13 @@ fn instant(event: &Event, field: &str) -> DateTime<Utc> {
 
 /// The attempts so far of each callee of these tasks, in order.
 fn attempts(site: &Site) -> BTreeMap<String, Vec<Arc<Event>>> {
+    by_callee(&site.ledger.events())
+}
+
+fn by_callee(events: &[Arc<Event>]) -> BTreeMap<String, Vec<Arc<Event>>> {
     let mut callees: BTreeMap<String, Vec<Arc<Event>>> = BTreeMap::new();
-    for event in site.ledger.events().into_iter().filter(|event| event.kind() == "call.ended") {
-        callees.entry(event.text("calleeId").to_owned()).or_default().push(event);
+    for event in events.iter().filter(|event| event.kind() == "call.ended") {
+        callees.entry(event.text("calleeId").to_owned()).or_default().push(event.clone());
     }
     for attempts in callees.values_mut() {
         attempts.sort_by_key(|event| event.data()["attempt"].as_u64());
@@ -61,24 +65,30 @@ fn attempts(site: &Site) -> BTreeMap<String, Vec<Arc<Event>>> {
     callees
 }
 
-/// Sets the clock to one redial after the other until all callees are final.
+/// Sets the clock to one redial after the other until all callees are final; never while a call is up, which would end
+/// at a time that the clock has left behind.
 async fn play(site: &Site, clock: &ManualClock, callees: usize) {
-    let ended = |events: &[Arc<Event>]| events.iter().filter(|event| event.kind() == "call.ended").count();
-    let mut expected = callees;
+    let mut awaited: BTreeMap<String, usize> = BTreeMap::new();
     loop {
-        site.ledger.wait_until(&format!("{expected} attempts"), SOON, |events| ended(events) >= expected).await;
+        let all_ended = |events: &[Arc<Event>]| {
+            let attempts = by_callee(events);
+            let ended = |callee| attempts.get(callee).map_or(0, Vec::len);
+            attempts.len() == callees && awaited.iter().all(|(callee, count)| ended(callee) >= *count)
+        };
+        site.ledger.wait_until("every call that is due to end", SOON, all_ended).await;
         let attempts = attempts(site);
-        let waiting: Vec<_> =
-            attempts.values().filter_map(|attempts| attempts.last()).filter(|last| !last.is_final()).collect();
-        let Some(next) = waiting.iter().map(|last| instant(last, "redialAt")).min() else { break };
+        let last = |(callee, attempts): (_, &Vec<Arc<Event>>)| Some((callee, attempts.last()?.clone()));
+        let waiting: Vec<(&String, Arc<Event>)> =
+            attempts.iter().filter_map(last).filter(|(_, last)| !last.is_final()).collect();
+        let Some(next) = waiting.iter().map(|(_, last)| instant(last, "redialAt")).min() else { break };
         if next > clock.now() {
             clock.set(next - TimeDelta::milliseconds(1));
             // For a daemon that calls too early.
             tokio::time::sleep(Duration::from_millis(60)).await;
             clock.set(next);
         }
-        expected = attempts.values().map(Vec::len).sum::<usize>()
-            + waiting.iter().filter(|last| instant(last, "redialAt") <= next).count();
+        let due = waiting.into_iter().filter(|(_, last)| instant(last, "redialAt") <= next);
+        awaited = due.map(|(callee, _)| (callee.clone(), attempts[callee].len() + 1)).collect();
     }
 }
 

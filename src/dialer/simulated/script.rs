@@ -72,10 +72,11 @@ fn chance(seed: u64, order: &CallOrder, question: &str) -> u64 {
     u64::from_be_bytes(first)
 }
 
+/// In whole milliseconds, as the range is given and as events tell the time: what is told can be waited for.
 fn within(range: &RangeInclusive<Duration>, chance: u64) -> Duration {
-    let micros = |duration: &Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    let (start, end) = (micros(range.start()), micros(range.end()));
-    Duration::from_micros(start + chance % (end - start + 1))
+    let millis = |duration: &Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let (start, end) = (millis(range.start()), millis(range.end()));
+    Duration::from_millis(start + chance % (end - start + 1))
 }
 
 fn weighted(weights: &[(CallResult, u32)], chance: u64) -> CallResult {
