@@ -15,11 +15,12 @@ use calltaskd::domain::calling_window::{CallingDays, CallingWindow};
 use calltaskd::domain::ids::{AgentId, CallId, CalleeKey, Holder, ServiceInstanceId, TaskId, TaskNo, TrunkName};
 use calltaskd::domain::phone_number::PhoneNumber;
 use calltaskd::domain::redial::Tally;
-use calltaskd::domain::service_instance::{ServiceInstance, Share};
+use calltaskd::domain::service_instance::{ServiceInstance, Share, TrunkCapacities};
 use calltaskd::domain::task::{NewTask, StartMode};
 use calltaskd::settings::Settings;
 use calltaskd::store::Store;
 use calltaskd::store::attempts::NewAttempt;
+use calltaskd::store::daemons::SignOfLife;
 use calltaskd::store::leases::Fence;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use harness::servers::Servers;
@@ -74,7 +75,8 @@ fn instance() -> ServiceInstanceId {
 }
 
 async fn lease(store: &Store) -> Fence {
-    store.beat("test", &[TrunkName::new("simulated")]).await.unwrap();
+    let (trunks, capacities) = ([TrunkName::new("simulated")], TrunkCapacities::new());
+    store.beat(SignOfLife { node: "test", trunks: &trunks, capacities: &capacities }).await.unwrap();
     let held = store.acquire_leases(&[TrunkName::new("simulated")], LEASE).await.unwrap();
     store.fence(&instance(), held[0].epoch).await.unwrap().unwrap()
 }

@@ -1,5 +1,8 @@
 //! One command in a transaction: remembered, executed, told of.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -9,6 +12,7 @@ use super::{Context, agents, cancels, exports, imports, reports, service_instanc
 use crate::bus::Envelope;
 use crate::bus::wire::v1::commands::{self, Command};
 use crate::bus::wire::v1::events::{About, RejectedCommand};
+use crate::bus::wire::v1::reading::Rules;
 use crate::bus::wire::v1::replies::{ErrorData, errors, rejected};
 use crate::domain::ids::{EventId, TaskId};
 use crate::domain::problem::{Code, Problem, Problems};
@@ -17,6 +21,9 @@ use crate::store::{StoreError, Transaction};
 
 /// The longest `message_id`, in bytes.
 const MOST_ID_BYTES: usize = 128;
+
+/// A daemon that was silent for longer has no trunks. Long enough for one that is started again after a crash.
+const LATELY: Duration = Duration::from_secs(60);
 
 /// Why a command has no effect.
 #[derive(Debug)]
@@ -166,11 +173,24 @@ fn judge_id(envelope: &Envelope, used: bool) -> Option<Problem> {
     }
 }
 
+/// The rules of a command. Only a service instance names a trunk, which another daemon may have.
+async fn rules<'c>(
+    context: &'c Context,
+    transaction: &mut Transaction,
+    command: &str,
+) -> Result<Cow<'c, Rules>, StoreError> {
+    Ok(match command {
+        "service-instance.put" => Cow::Owned(context.rules.with_trunks(transaction.trunk_capacities(LATELY).await?)),
+        _ => Cow::Borrowed(&context.rules),
+    })
+}
+
 async fn execute(context: &Context, transaction: &mut Transaction, envelope: &Envelope, body: &Value) -> Handled {
-    match commands::read(&envelope.routing_key, body, &context.rules) {
+    let rules = rules(context, transaction, &envelope.routing_key).await?;
+    match commands::read(&envelope.routing_key, body, &rules) {
         Err(problems) => Ok(Err(problems.into())),
         Ok(Command::AgentPut(agent)) => agents::put(transaction, &agent).await,
-        Ok(Command::ServiceInstancePut(instance)) => service_instances::put(context, transaction, &instance).await,
+        Ok(Command::ServiceInstancePut(instance)) => service_instances::put(&rules, transaction, &instance).await,
         Ok(Command::TaskCreate(draft)) => tasks::create(context, transaction, draft).await,
         Ok(Command::CalleesImport(import)) => imports::import(context, transaction, import).await,
         Ok(Command::TaskStart(task)) => tasks::start(context, transaction, &task).await,

@@ -2,18 +2,18 @@
 
 use serde_json::json;
 
-use super::Context;
 use super::apply::Handled;
+use crate::bus::wire::v1::reading::Rules;
 use crate::bus::wire::v1::replies::accepted;
 use crate::domain::problem::{Code, Problem, Problems};
 use crate::domain::service_instance::{ServiceInstance, TrunkLoad};
 use crate::store::{StoreError, Transaction};
 
 /// Writes the whole record, if its trunk carries it.
-pub(super) async fn put(context: &Context, transaction: &mut Transaction, instance: &ServiceInstance) -> Handled {
+pub(super) async fn put(rules: &Rules, transaction: &mut Transaction, instance: &ServiceInstance) -> Handled {
     // First of all: a claim under the old limits must not slip in after the reply.
     transaction.narrow(&instance.id).await?;
-    let problems = judge(context, transaction, instance).await?;
+    let problems = judge(rules, transaction, instance).await?;
     if !problems.is_empty() {
         return Ok(Err(problems.into()));
     }
@@ -23,12 +23,12 @@ pub(super) async fn put(context: &Context, transaction: &mut Transaction, instan
 }
 
 async fn judge(
-    context: &Context,
+    rules: &Rules,
     transaction: &mut Transaction,
     instance: &ServiceInstance,
 ) -> Result<Problems, StoreError> {
     let mut problems = Problems::none();
-    let capacity = context.rules.trunks.get(&instance.trunk).copied().unwrap_or_default();
+    let capacity = rules.trunks.get(&instance.trunk).copied().unwrap_or_default();
     if instance.share.max_concurrent == 0 {
         return Ok(problems);
     }

@@ -1,6 +1,5 @@
 //! The stages as tasks: what each is given, and the order in which they end.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +17,8 @@ use crate::bus::wire::v1::reading::Rules;
 use crate::clock::Clock;
 use crate::consumer::Subscriptions;
 use crate::dialer::Trunks;
-use crate::domain::ids::TrunkName;
 use crate::domain::redial::UncountedRule;
-use crate::domain::service_instance::TrunkCapacity;
+use crate::domain::service_instance::TrunkCapacities;
 use crate::objects::Shelf;
 use crate::publisher::Publisher;
 use crate::retry::Delays;
@@ -144,7 +142,7 @@ impl Parts<'_> {
         EventWriter::new(&self.settings.node.name)
     }
 
-    fn capacities(&self) -> BTreeMap<TrunkName, TrunkCapacity> {
+    fn capacities(&self) -> TrunkCapacities {
         self.settings.trunks.iter().map(|(name, trunk)| (name.clone(), trunk.capacity())).collect()
     }
 

@@ -150,7 +150,7 @@ impl LeaseKeeper {
         let store = self.context.store.clone();
         if self.renewal_due <= Instant::now() {
             let before = self.context.clock.machine_time();
-            let database_time = store.beat(&self.context.node, &self.trunks).await?;
+            let database_time = store.beat(self.context.sign_of_life(&self.trunks)).await?;
             self.compare_clocks(before, database_time);
             let asked = BootInstant::now();
             let held = store.renew_leases(&self.trunks, LENGTH).await?;
@@ -225,7 +225,7 @@ impl LeaseKeeper {
 /// Gives every lease away, also those that came meanwhile. Our calls may go on: whoever has the leases now must see that
 /// we live, and hand us none.
 async fn hand_over(context: &Context) -> Result<(), StoreError> {
-    context.store.beat(&context.node, &[]).await?;
+    context.store.beat(context.sign_of_life(&[])).await?;
     let count = context.store.release_leases(&[]).await?;
     if count > 0 {
         tracing::info!(count, "leases handed over");

@@ -12,7 +12,6 @@ mod owner;
 mod recorder;
 mod task_queue;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -23,8 +22,9 @@ use crate::clock::Clock;
 use crate::dialer::Trunks;
 use crate::domain::ids::TrunkName;
 use crate::domain::redial::UncountedRule;
-use crate::domain::service_instance::TrunkCapacity;
+use crate::domain::service_instance::{TrunkCapacities, TrunkCapacity};
 use crate::store::Store;
+use crate::store::daemons::SignOfLife;
 use lease::LeaseKeeper;
 use recorder::Recorder;
 
@@ -33,7 +33,7 @@ use recorder::Recorder;
 pub struct Context {
     pub store: Store,
     pub trunks: Trunks,
-    pub capacities: BTreeMap<TrunkName, TrunkCapacity>,
+    pub capacities: TrunkCapacities,
     pub clock: Arc<dyn Clock>,
     pub events: EventWriter,
     pub uncounted: UncountedRule,
@@ -48,6 +48,11 @@ impl Context {
     /// What a trunk carries in all.
     fn capacity(&self, trunk: &TrunkName) -> TrunkCapacity {
         self.capacities.get(trunk).copied().unwrap_or_default()
+    }
+
+    /// With the trunks that this daemon can be given leases for.
+    fn sign_of_life<'d>(&'d self, trunks: &'d [TrunkName]) -> SignOfLife<'d> {
+        SignOfLife { node: &self.node, trunks, capacities: &self.capacities }
     }
 }
 

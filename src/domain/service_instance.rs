@@ -1,5 +1,7 @@
 //! A service instance: caller numbers, limits and the trunk they belong to.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -100,11 +102,17 @@ impl ServiceInstance {
 }
 
 /// What a trunk can carry in all; `None` is no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TrunkCapacity {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_channels: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cps: Option<u32>,
 }
+
+/// What the trunks of the settings can carry, by name.
+pub type TrunkCapacities = BTreeMap<TrunkName, TrunkCapacity>;
 
 /// The sum of the shares on one trunk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -114,6 +122,16 @@ pub struct TrunkLoad {
 }
 
 impl TrunkCapacity {
+    /// What is left where two daemons' settings differ about a trunk: the tighter limit of each kind.
+    #[must_use]
+    pub fn tighter(self, other: Self) -> Self {
+        let tighter = |one: Option<u32>, other: Option<u32>| one.into_iter().chain(other).min();
+        Self {
+            max_channels: tighter(self.max_channels, other.max_channels),
+            max_cps: tighter(self.max_cps, other.max_cps),
+        }
+    }
+
     /// True when shares that add up to `load` fit the trunk.
     pub fn carries(self, load: TrunkLoad) -> bool {
         let fits = |limit: Option<u32>, sum: u64| limit.is_none_or(|limit| sum <= u64::from(limit));
@@ -167,6 +185,14 @@ mod tests {
         assert!(calls(&[Some(evening.clone()), Some(morning.clone())]));
         assert!(calls(&[Some(evening.clone()), None]));
         assert!(!calls(&[Some(evening), Some(nothing)]));
+    }
+
+    #[test]
+    fn of_two_settings_of_a_trunk_the_tighter_limits_hold() {
+        let one = TrunkCapacity { max_channels: Some(100), max_cps: None };
+        let other = TrunkCapacity { max_channels: Some(50), max_cps: Some(5) };
+        assert_eq!(one.tighter(other), other);
+        assert_eq!(one.tighter(TrunkCapacity::default()), one);
     }
 
     #[test]

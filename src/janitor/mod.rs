@@ -2,6 +2,7 @@
 //!
 //! Works in small slices and never holds a lock that a call or a command could have to wait for.
 
+mod deserted;
 mod exports;
 
 use std::sync::Arc;
@@ -18,9 +19,6 @@ const BETWEEN_SLICES: Duration = Duration::from_millis(50);
 /// Daemons that were silent for so long are not even worth a look at three in the morning.
 const FORGET_DAEMONS: Duration = Duration::from_secs(24 * 3_600);
 
-/// When nobody has dialled for a service instance for so long, nobody will by itself.
-const DESERTED: Duration = Duration::from_secs(60);
-
 /// What the janitor works with.
 #[derive(Debug)]
 pub struct Context {
@@ -34,9 +32,13 @@ pub struct Context {
 
 /// Does its rounds until the drain.
 pub async fn run(context: Context) {
+    tokio::join!(rounds(&context), deserted::watch(&context.store, &context.drain));
+}
+
+async fn rounds(context: &Context) {
     let drain = &context.drain;
     while !drain.is_cancelled() {
-        if let Err(error) = round(&context).await {
+        if let Err(error) = round(context).await {
             tracing::warn!(%error, "the janitor's round was cut short; the next one goes on");
         }
         tokio::select! { () = drain.cancelled() => {} () = tokio::time::sleep(ROUND) => {} }
@@ -46,11 +48,6 @@ pub async fn run(context: Context) {
 async fn round(context: &Context) -> Result<(), StoreError> {
     let Context { store, keep_days, .. } = context;
     store.ensure_partitions().await?;
-    let deserted = store.deserted(DESERTED).await?;
-    if !deserted.is_empty() {
-        let service_instances: Vec<&str> = deserted.iter().map(|id| id.0.as_str()).collect();
-        tracing::error!(?service_instances, "ALARM: nobody dials for these: no live daemon has their trunk");
-    }
     let mut commands = 0;
     loop {
         let forgotten = store.forget_commands(*keep_days).await?;

@@ -54,10 +54,16 @@ struct Version {
     version: i64,
 }
 
-#[derive(QueryableByName)]
-struct Named {
+/// A service instance that nobody dials for, though it has something to do.
+#[derive(Debug, QueryableByName)]
+pub struct Deserted {
     #[diesel(sql_type = Text)]
-    service_instance_id: String,
+    pub service_instance_id: String,
+    #[diesel(sql_type = Text)]
+    pub trunk: String,
+    /// Daemons that have the trunk in their settings, and do not dial all the same.
+    #[diesel(sql_type = Array<Text>)]
+    pub nodes: Vec<String>,
 }
 
 fn names(trunks: &[TrunkName]) -> Vec<&str> {
@@ -151,10 +157,15 @@ impl Store {
         Ok(())
     }
 
-    /// Service instances with something to do for which nobody has dialled for `age`: no daemon has their trunk.
-    pub async fn deserted(&self, age: Duration) -> Result<Vec<ServiceInstanceId>, StoreError> {
+    /// Service instances with something to do for which nobody has dialled for `age`. A daemon that was silent for
+    /// `silence` is none.
+    pub async fn deserted(&self, age: Duration, silence: Duration) -> Result<Vec<Deserted>, StoreError> {
         let query = diesel::sql_query(
-            "SELECT l.service_instance_id FROM leases l
+            "SELECT l.service_instance_id, s.trunk,
+                    ARRAY(SELECT DISTINCT d.node FROM daemons d
+                          WHERE d.heartbeat_at > clock_timestamp() - $2 * interval '1 second'
+                            AND d.capacities ? s.trunk ORDER BY 1) AS nodes
+             FROM leases l JOIN service_instances s USING (service_instance_id)
              WHERE l.expires_at < clock_timestamp() - $1 * interval '1 second'
                AND pg_postmaster_start_time() < clock_timestamp() - $1 * interval '1 second'
                AND (EXISTS (SELECT 1 FROM tasks t WHERE t.service_instance_id = l.service_instance_id
@@ -162,8 +173,8 @@ impl Store {
                     OR EXISTS (SELECT 1 FROM open_attempts o WHERE o.service_instance_id = l.service_instance_id))
              ORDER BY 1",
         );
-        let rows: Vec<Named> = query.bind::<Double, _>(age.as_secs_f64()).load(&mut self.connection().await?).await?;
-        Ok(rows.into_iter().map(|row| ServiceInstanceId(row.service_instance_id)).collect())
+        let query = query.bind::<Double, _>(age.as_secs_f64()).bind::<Double, _>(silence.as_secs_f64());
+        Ok(query.load(&mut self.connection().await?).await?)
     }
 
     /// The fence as it is. `None` when the lease is not ours any more.

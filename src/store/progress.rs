@@ -1,8 +1,10 @@
 //! How far a task is: exactly, by counting, where nothing moves; and as its owner last saved it while calls
 //! are made, because counting a million rows is no way to answer a question that is asked every second.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Jsonb, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Value, json};
 
@@ -11,6 +13,9 @@ use super::{Store, StoreError, Transaction};
 use crate::domain::ids::TaskNo;
 use crate::domain::progress::Progress;
 use crate::domain::task::{Counts, Task, TaskRef, TaskState};
+
+/// An owner whose daemon was silent for so long saves nothing: it beats every three seconds.
+const OWNER_SILENT: Duration = Duration::from_secs(5);
 
 /// A full count of one task.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +65,8 @@ struct Saved {
     cancelled: i64,
     #[diesel(sql_type = BigInt)]
     open: i64,
+    #[diesel(sql_type = Bool)]
+    has_owner: bool,
     #[diesel(sql_type = Nullable<BigInt>)]
     calling: Option<i64>,
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -110,11 +117,15 @@ async fn census(connection: &mut AsyncPgConnection, task: TaskNo) -> Result<Cens
 async fn progress(connection: &mut AsyncPgConnection, task: &Task) -> Result<(Counts, Progress), StoreError> {
     let query = diesel::sql_query(
         "SELECT c.last_seq, c.cancelled, (SELECT count(*) FROM open_attempts o WHERE o.task_no = c.task_no) AS open,
+                EXISTS (SELECT 1 FROM leases l JOIN daemons d USING (holder)
+                        WHERE l.service_instance_id = $2
+                          AND d.heartbeat_at > clock_timestamp() - $3 * interval '1 second') AS has_owner,
                 p.calling, p.completed, p.failed, p.cancelled AS saved_cancelled, p.results
          FROM task_counters c LEFT JOIN task_progress p USING (task_no) WHERE c.task_no = $1",
     );
-    let saved: Saved = query.bind::<BigInt, _>(task.no.0).get_result(connection).await?;
-    if task.state != TaskState::Running && saved.open == 0 {
+    let query = query.bind::<BigInt, _>(task.no.0).bind::<Text, _>(&task.settings.service_instance.0);
+    let saved: Saved = query.bind::<Double, _>(OWNER_SILENT.as_secs_f64()).get_result(connection).await?;
+    if !saved.has_owner || (task.state != TaskState::Running && saved.open == 0) {
         let census = census(connection, task.no).await?;
         return Ok((census.counts(), census.progress));
     }

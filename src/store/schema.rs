@@ -21,6 +21,7 @@ diesel::table! {
         max_concurrent -> Int4,
         max_cps -> Int4,
         caller_numbers -> Jsonb,
+        updated_at -> Timestamptz,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Service instances and the load they put on their trunks.
 
+use diesel::dsl::now;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -95,7 +96,7 @@ impl Transaction {
             .values(&row)
             .on_conflict(service_instances::service_instance_id)
             .do_update()
-            .set(&row)
+            .set((&row, service_instances::updated_at.eq(now)))
             .execute(&mut self.connection)
             .await?;
         let query = diesel::sql_query("INSERT INTO leases (service_instance_id) VALUES ($1) ON CONFLICT DO NOTHING");

@@ -15,6 +15,16 @@ use crate::store::StoreError;
 use crate::store::attempts::OpenAttempt;
 use crate::store::tasks::Work;
 
+/// What an open attempt turned out to be.
+enum Settled {
+    /// Somebody sees to its end.
+    Watched,
+    /// A licence that was never used.
+    Unused(CalleeKey),
+    /// Nobody can say how it went on.
+    Lost,
+}
+
 impl Owner {
     /// Brings everything up to date; after a takeover or a doubt it also settles what is open.
     pub(super) async fn look(&mut self, epoch: i64) -> Result<(), StoreError> {
@@ -103,9 +113,19 @@ impl Owner {
                 self.recount(key.task).await?;
             }
         }
-        let mut unused = Vec::new();
+        let (mut unused, mut lost) = (Vec::new(), 0);
         for attempt in open {
-            unused.extend(self.settle_one(attempt));
+            match self.settle_one(attempt) {
+                Settled::Watched => {}
+                Settled::Unused(key) => unused.push(key),
+                Settled::Lost => lost += 1,
+            }
+        }
+        if lost > 0 {
+            tracing::warn!(
+                lost,
+                "the daemon of these calls is silent: their outcome is unknown, their slots stay held"
+            );
         }
         self.give_back(unused).await;
         Ok(())
@@ -125,30 +145,28 @@ impl Owner {
         Ok(())
     }
 
-    /// Gives the key back of a licence that was never used.
-    fn settle_one(&mut self, open: OpenAttempt) -> Option<CalleeKey> {
+    fn settle_one(&mut self, open: OpenAttempt) -> Settled {
         let key = open.callee.key;
         if self.open.contains_key(&key) {
-            return None;
+            return Settled::Watched;
         }
         if open.holder == self.context.store.holder() {
             // Ours, and we did not place it: a claim whose answer was lost.
-            return Some(key);
+            return Settled::Unused(key);
         }
         if open.holder_alive {
             if !self.foreign.contains_key(&key) {
                 let slot = self.pool.hold(key.task, open.caller_number);
                 self.foreign.insert(key, slot);
             }
-            return None;
+            return Settled::Watched;
         }
-        self.resolve(open);
-        None
+        self.resolve(open)
     }
 
     /// Settles an attempt whose daemon is gone. "Gone" means silent: it may only be suspended, and its calls up. So its
     /// slot is held as long as the call can last, also where the outcome is told at once.
-    fn resolve(&mut self, open: OpenAttempt) {
+    fn resolve(&mut self, open: OpenAttempt) -> Settled {
         let key = open.callee.key;
         let held = self.foreign.remove(&key);
         let slot = held.unwrap_or_else(|| self.pool.hold(key.task, open.caller_number.clone()));
@@ -159,16 +177,17 @@ impl Owner {
         let longest = match &self.dialer {
             Some(dialer) if dialer.fate(call) == Fate::InTheAir => {
                 self.foreign.insert(key, slot);
-                return;
+                return Settled::Watched;
             }
             Some(dialer) => dialer.longest(limits.0, limits.1),
             None => limits.0 + limits.1,
         };
         self.pool.linger(slot, Instant::now() + (LICENCE_LIFE + longest).saturating_sub(age));
-        tracing::warn!(%call, "its daemon died: the outcome is unknown");
+        tracing::debug!(%call, "its daemon is silent: the outcome is unknown");
         self.note_open(key, attempt.attempt);
         let what = attempt.ended(&self.context, CallEnd::unknown(started_at, self.context.clock.now()));
         drop(self.recorder.send(Ending { what, owner: self.reports.0.clone() }));
+        Settled::Lost
     }
 
     async fn recount(&mut self, task: TaskNo) -> Result<(), StoreError> {

@@ -15,7 +15,7 @@ use crate::domain::ids::{TaskId, TrunkName};
 use crate::domain::phone_number::Region;
 use crate::domain::problem::{Code, Problem, Problems};
 use crate::domain::redial::{REDIAL_REASONS, RedialRule};
-use crate::domain::service_instance::TrunkCapacity;
+use crate::domain::service_instance::TrunkCapacities;
 
 /// What the daemon's settings say about commands.
 #[derive(Debug, Clone)]
@@ -23,9 +23,23 @@ pub struct Rules {
     pub default_region: Option<Region>,
     pub default_time_zone: Zone,
     pub most_concurrency: u32,
-    pub trunks: BTreeMap<TrunkName, TrunkCapacity>,
+    pub trunks: TrunkCapacities,
     /// Below it lie the recordings that reports name by path.
     pub recordings_root: Option<std::path::PathBuf>,
+}
+
+impl Rules {
+    /// The same with the trunks of other daemons beside those of these settings: any of them may take the command, and
+    /// another one place the calls.
+    #[must_use]
+    pub fn with_trunks(&self, others: TrunkCapacities) -> Self {
+        let mut rules = self.clone();
+        for (trunk, capacity) in others {
+            let known = rules.trunks.entry(trunk).or_insert(capacity);
+            *known = known.tighter(capacity);
+        }
+        rules
+    }
 }
 
 /// The longest id that the upstream system may choose.
@@ -175,13 +189,13 @@ pub fn is_key(key: &str) -> bool {
     (1..=64).contains(&key.chars().count()) && !key.chars().any(char::is_control)
 }
 
-/// A trunk of the settings, in any case.
+/// A trunk of some daemon's settings, in any case.
 pub fn trunk(value: &Value, rules: &Rules) -> Parsed<TrunkName> {
     let name = TrunkName::new(&line(ID_LENGTH)(value)?);
     if rules.trunks.contains_key(&name) {
         return Ok(name);
     }
     let known: Vec<&str> = rules.trunks.keys().map(|name| name.0.as_str()).collect();
-    let message = format!("the settings have no such trunk; they have {}", known.join(", "));
+    let message = format!("no daemon has such a trunk in its settings; there are {}", known.join(", "));
     Err(Problem::new(Code::TrunkUnknown, message).into())
 }
