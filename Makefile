@@ -4,6 +4,8 @@
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
+# Tests wait more than they compute: for calls to end, for leases to expire.
+TEST_THREADS ?= 6
 
 .PHONY: help
 help: ## This list
@@ -30,7 +32,7 @@ demo: ## A day's work in a minute, with simulated calls; KEEP=1 leaves it runnin
 
 .PHONY: test
 test: ## All tests, on private servers or on those of DATABASE_URL and AMQP_URL
-	@scripts/with-servers.sh $(CARGO) test --locked
+	@RUST_TEST_THREADS=$(TEST_THREADS) scripts/with-servers.sh $(CARGO) test --locked
 
 .PHONY: bench
 bench: ## Measure the throughput, as a ratio to what the broker confirms at all
@@ -43,7 +45,8 @@ chaos: ## Faults drawn from SEED=… for MINUTES=…, and the checker's verdict;
 		$(CARGO) test --locked --test chaos -- --nocapture --exact no_promise_is_broken_whatever_falls
 
 .PHONY: accept
-accept: test bench ## The tests, an export of a million callees, the bench, and the dependencies' licences, bans and sources
+accept: test bench ## The tests, more restarts, an export of a million callees, the bench, and the dependencies' licences, bans and sources
+	@CALLTASKD_TEST_RESTARTS=3 scripts/with-servers.sh $(CARGO) test --locked --test restarts
 	@CALLTASKD_TEST_EXPORT_ROWS=1000000 scripts/with-servers.sh $(CARGO) test --locked --test exports a_large_export
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
 	$(CARGO) deny check licenses bans sources

@@ -2,7 +2,8 @@
 //! twice.
 //!
 //! A binary of its own, whose tests run one after the other, because nothing else may use the servers meanwhile.
-//! It needs `CALLTASKD_TEST_SERVICES`, the script that restarts the private servers, and skips itself without.
+//! It needs `CALLTASKD_TEST_SERVICES`, the script that restarts the private servers, and skips itself without. Each
+//! server is restarted once, and three times where `CALLTASKD_TEST_RESTARTS=3` says so, as `make accept` does.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends at once")]
 
@@ -22,6 +23,13 @@ use tokio::sync::Mutex;
 
 /// The servers are there once.
 static SERVERS: Mutex<()> = Mutex::const_new(());
+
+/// How a server goes: first by a crash, after which what it had confirmed must be there all the same.
+const MODES: [&str; 3] = ["immediate", "fast", "immediate"];
+
+fn restarts() -> usize {
+    std::env::var("CALLTASKD_TEST_RESTARTS").map_or(1, |number| number.parse().unwrap())
+}
 
 /// Calls in the air that each restart has to find.
 const IN_THE_AIR: usize = 100;
@@ -47,16 +55,16 @@ fn long_calls() -> Plan {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_when_rabbitmq_restarts_three_times() {
-    restart_three_times("restart-rabbitmq").await;
+async fn nothing_is_lost_when_rabbitmq_restarts() {
+    restart("restart-rabbitmq").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_when_postgres_restarts_three_times() {
-    restart_three_times("restart-postgres").await;
+async fn nothing_is_lost_when_postgres_restarts() {
+    restart("restart-postgres").await;
 }
 
-async fn restart_three_times(server: &'static str) {
+async fn restart(server: &'static str) {
     let Some(services) = std::env::var_os("CALLTASKD_TEST_SERVICES") else {
         // Not by println, which the test runner shows for failures alone.
         let line = format!("{server}: skipped, CALLTASKD_TEST_SERVICES names no script that does it\n");
@@ -68,11 +76,10 @@ async fn restart_three_times(server: &'static str) {
     site.put_line(1_000, u32::try_from(PACE).unwrap()).await;
     let task = site.create("restarted", u32::try_from(SLOTS).unwrap()).await;
     let (mut callees, mut ended) = (0, 0);
-    // A crash in the middle: what the server had confirmed must be there all the same.
-    for mode in ["fast", "immediate", "fast"] {
+    for mode in &MODES[..restarts()] {
         callees = top_up(&site, &task, callees).await;
         let before = wait_for_the_moment(&site, callees, ended).await;
-        restart(&services, server, mode).await;
+        restart_server(&services, server, mode).await;
         ended = site.record().ended();
         println!("{} calls ended meanwhile", ended - before);
         assert!(ended > before, "no call ended while the server was away: that shows nothing");
@@ -113,7 +120,7 @@ async fn wait_for_the_moment(site: &Site, callees: usize, ended: usize) -> usize
     record.ended()
 }
 
-async fn restart(services: &OsStr, server: &str, mode: &str) {
+async fn restart_server(services: &OsStr, server: &str, mode: &str) {
     let began = Instant::now();
     let mut command = Command::new(services);
     command.args([server, mode]).stdin(Stdio::null());

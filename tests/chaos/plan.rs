@@ -24,7 +24,7 @@ const PACE: u32 = 110;
 /// The limits of a call.
 const RING_AND_TALK_SECONDS: u32 = 10;
 /// What a run has if nobody says otherwise.
-const MINUTES: f64 = 2.0;
+const MINUTES: f64 = 1.0;
 const SEED: u64 = 20_261_125;
 const CALLEES_A_MINUTE: f64 = 8_000.0;
 /// Callees of one import.
