@@ -288,8 +288,7 @@ async fn recordings_go_into_a_bucket_and_come_back_by_the_command_line() {
         run(&mut download(&site, &[&calls[0]], &files));
         assert_eq!(fs::read(files.join(format!("{}.wav", calls[0]))).unwrap(), *content);
     }
-    let look = async { while s3.objects().len() > 1 {} };
-    within("the one that was replaced to go", SOON, look).await;
+    until("the one that was replaced to go", SOON, || (s3.objects().len() == 1).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -54,12 +54,14 @@ impl FetchError {
     }
 }
 
-/// Fetches one recording, and says how that went.
-pub(super) async fn serve(context: Arc<Context>, run: RecordingRun) {
-    let settled = match attempt(&context, &run).await {
+/// Fetches one recording, and writes down how that went; false when there was no place to keep it.
+pub(super) async fn serve(context: Arc<Context>, run: RecordingRun) -> bool {
+    let outcome = attempt(&context, &run).await;
+    let is_ours = outcome.as_ref().is_err_and(FetchError::is_ours);
+    let settled = match outcome {
         Ok(file) => finish(&context, &run, &file).await,
         Err(FetchError::Stopped) => context.store.release_recording(&run, Duration::ZERO).await,
-        Err(error) if error.is_ours() => {
+        Err(error) if is_ours => {
             tracing::error!(call = %run.call, %error, "ALARM: a recording cannot be kept; trying again");
             context.store.release_recording(&run, OUR_PAUSE).await
         }
@@ -72,6 +74,7 @@ pub(super) async fn serve(context: Arc<Context>, run: RecordingRun) {
     if let Err(error) = settled {
         tracing::warn!(call = %run.call, %error, "a recording is left to the next run");
     }
+    !is_ours
 }
 
 fn pause_after(tries: i32) -> Duration {

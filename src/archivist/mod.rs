@@ -2,7 +2,7 @@
 //!
 //! Any daemon may fetch one; the lease on its row sees to it that one does. Each run puts an object of its own, so that a
 //! run that slept through a takeover spoils nothing, and what is told of is whole. Nobody waits for this stage, and
-//! whatever a source does costs it one of a few places for as long as the settings say, and no memory.
+//! whatever a source does costs it one of a few places for as long as the settings say, and a few parts of a file in memory.
 
 mod fetching;
 mod removing;
@@ -23,7 +23,9 @@ use crate::store::Store;
 /// How often somebody looks for a recording to fetch.
 const LOOK: Duration = Duration::from_secs(1);
 /// Recordings that a daemon fetches at a time.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 4;
+/// How long nothing more is fetched after something could not be kept: the next one could not be either.
+const REST: Duration = Duration::from_secs(15);
 
 /// What this stage works with.
 #[derive(Debug)]
@@ -75,17 +77,23 @@ async fn fetch(context: &Arc<Context>) {
         }
         tokio::select! {
             () = context.drain.cancelled() => {}
-            Some(ended) = at_work.join_next() => note(ended),
+            Some(ended) = at_work.join_next() => if !was_kept(ended) { rest(context).await },
             () = tokio::time::sleep(LOOK) => {}
         }
     }
     while let Some(ended) = at_work.join_next().await {
-        note(ended);
+        was_kept(ended);
     }
 }
 
-fn note(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
+async fn rest(context: &Context) {
+    tokio::select! { () = context.drain.cancelled() => {} () = tokio::time::sleep(REST) => {} }
+}
+
+/// False when there was no place to keep it.
+fn was_kept(ended: Result<bool, tokio::task::JoinError>) -> bool {
+    ended.unwrap_or_else(|error| {
         tracing::error!(%error, "ALARM: the fetching of a recording fell; another run takes it up");
-    }
+        true
+    })
 }

@@ -37,7 +37,7 @@ pub enum SourceError {
     Empty,
     #[error("the server answered {0}")]
     Status(u16),
-    #[error("the server failed: {0}")]
+    #[error("the server failed: {}", with_causes(.0))]
     Web(#[source] reqwest::Error),
     #[error("the path leads out of recordings.root")]
     Outside,
@@ -76,6 +76,12 @@ impl From<reqwest::Error> for SourceError {
         }
         Self::Web(error)
     }
+}
+
+/// The client's errors say what failed, and leave why to their causes.
+fn with_causes(error: &reqwest::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |words, cause| format!("{words}: {cause}"))
 }
 
 /// What was read, and of what media type it was said to be.

@@ -86,3 +86,28 @@ fn hosts(value: &Value) -> Parsed<Vec<HostRule>> {
         None => fields::list(0..=1_000, host)(value),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{found, loaded};
+    use crate::domain::problem::Code;
+
+    #[test]
+    fn fetching_needs_to_know_from_where() {
+        let mistake = |text: &str, key: &str, code| assert_eq!(found(text, &[]), [(format!("recordings.{key}"), code)]);
+        mistake("[recordings]\nfetch = true", "fetch", Code::Required);
+        mistake("[recordings]\nfetch = true\nhosts = [\"https://a\"]", "hosts[0]", Code::InvalidValue);
+        let nested = "[recordings]\nfetch = true\nroot = \"/a\"\nfolder = \"/a/b\"";
+        mistake(nested, "folder", Code::InvalidValue);
+        assert!(loaded("[recordings]\nroot = \"/var/lib/calltaskd/recordings\"", &[]).is_ok());
+    }
+
+    #[test]
+    fn the_environment_separates_hosts_by_commas() {
+        let environment =
+            [("CALLTASKD__RECORDINGS__HOSTS", "a.example, *.b.example,"), ("CALLTASKD__RECORDINGS__FETCH", "true")];
+        let recordings = loaded("", &environment).unwrap().recordings;
+        assert!(recordings.hosts == ["a.example", "*.b.example"].map(|host| host.parse().unwrap()));
+        assert_eq!((recordings.fetch, recordings.most_bytes, recordings.keep), (true, 209_715_200, None));
+    }
+}

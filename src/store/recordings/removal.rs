@@ -12,7 +12,7 @@ use super::group;
 use crate::domain::ids::{CallId, TaskId};
 use crate::store::{Store, StoreError};
 
-/// Rows of one statement.
+/// Rows of one statement; they are looked for once, whatever the plan is (`ARRAY`).
 const SLICE: i64 = 1_000;
 /// A report that was under way when its task was deleted is over after so long.
 const STRAGGLERS: TimeDelta = TimeDelta::minutes(10);
@@ -50,9 +50,9 @@ impl Store {
     pub async fn expire_recordings(&self, instant: DateTime<Utc>) -> Result<usize, StoreError> {
         let query = diesel::sql_query(
             "UPDATE recordings SET state = 'EXPIRED', unwanted_since = clock_timestamp()
-             WHERE state = 'STORED' AND recording_no IN (
+             WHERE state = 'STORED' AND recording_no = ANY (ARRAY(
                  SELECT recording_no FROM recordings WHERE state = 'STORED' AND stored_at < $1
-                 ORDER BY stored_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+                 ORDER BY stored_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
         );
         let query = query.bind::<Timestamptz, _>(instant).bind::<BigInt, _>(SLICE);
         Ok(query.execute(&mut self.connection().await?).await?)
@@ -63,10 +63,10 @@ impl Store {
         let mut connection = self.connection().await?;
         let query = diesel::sql_query(
             "UPDATE recordings SET state = 'DISCARDED', unwanted_since = clock_timestamp()
-             WHERE state <> 'DISCARDED' AND recording_no IN (
+             WHERE state <> 'DISCARDED' AND recording_no = ANY (ARRAY(
                  SELECT r.recording_no FROM tasks t JOIN recordings r USING (task_no)
                  WHERE t.deleted_at IS NOT NULL AND NOT t.recordings_removed AND r.state <> 'DISCARDED'
-                 LIMIT $1 FOR UPDATE OF r SKIP LOCKED)",
+                 LIMIT $1 FOR UPDATE OF r SKIP LOCKED))",
         );
         let marked = query.bind::<BigInt, _>(SLICE).execute(&mut connection).await?;
         if marked == 0 {
