@@ -96,7 +96,7 @@ mod tests {
     fn fetching_needs_to_know_from_where() {
         let mistake = |text: &str, key: &str, code| assert_eq!(found(text, &[]), [(format!("recordings.{key}"), code)]);
         mistake("[recordings]\nfetch = true", "fetch", Code::Required);
-        mistake("[recordings]\nfetch = true\nhosts = [\"https://a\"]", "hosts[0]", Code::InvalidValue);
+        mistake("[recordings]\nroot = \"/a\"\nfetch = true\nhosts = [\"https://a\"]", "hosts[0]", Code::InvalidValue);
         let nested = "[recordings]\nfetch = true\nroot = \"/a\"\nfolder = \"/a/b\"";
         mistake(nested, "folder", Code::InvalidValue);
         assert!(loaded("[recordings]\nroot = \"/var/lib/calltaskd/recordings\"", &[]).is_ok());

@@ -127,7 +127,8 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let query = diesel::sql_query(
-            "UPDATE recordings SET state = $3, bytes = $4, sha256 = $5, location = $6, reason = $7, stored_at = $8
+            "UPDATE recordings SET state = $3, bytes = $4, sha256 = $5, location = $6, reason = $7, stored_at = $8,
+                 lease_expires_at = clock_timestamp()
              WHERE recording_no = $1 AND epoch = $2 AND state = 'PENDING'",
         );
         let file = outcome.ok();
