@@ -1,6 +1,6 @@
 //! `calltaskd export`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::download::{Download, file_name};
 use super::reply::{items, number, task_address, text};
 use super::session::Session;
 use super::table::Table;
@@ -142,25 +143,18 @@ impl ExportDownload {
         let export = answer.get("export").unwrap_or(&Value::Null);
         let location = text(export, "location");
         let path = self.output.unwrap_or_else(|| default_path(export));
-        let shelf = Shelf::open(&settings.exports)?;
-        let unfinished = unfinished(&path);
-        let fetched = shelf.fetch(location, &unfinished).await;
+        let shelf = Shelf::open(&settings.exports.place)?;
+        let download = Download::to(path);
+        let fetched = shelf.fetch(location, &download.unfinished).await;
         let content = fetched.with_context(|| format!("{location} cannot be read from here"))?;
         if content.sha256 != text(export, "sha256") {
-            drop(std::fs::remove_file(&unfinished));
+            download.give_up();
             bail!("{location} is not what the export's SHA-256 says; order the export again");
         }
-        std::fs::rename(&unfinished, &path).with_context(|| path.display().to_string())?;
-        let told = json!({"export": export, "file": path.display().to_string()});
-        let line = || {
-            format!(
-                "{}: {} rows, {} bytes, SHA-256 {}",
-                path.display(),
-                number(export, "rows"),
-                content.bytes,
-                content.sha256
-            )
-        };
+        let file = download.finish()?;
+        let told = json!({"export": export, "file": file});
+        let line =
+            || format!("{file}: {} rows, {} bytes, SHA-256 {}", number(export, "rows"), content.bytes, content.sha256);
         output::line(&if session.json { told.to_string() } else { line() })?;
         Ok(ExitCode::SUCCESS)
     }
@@ -184,27 +178,5 @@ impl ExportDownload {
 
 /// The export's name, without what could lead out of the folder.
 fn default_path(export: &Value) -> PathBuf {
-    let fits = |c: char| if c == '/' || c == '\\' || c.is_control() { '-' } else { c };
-    let name: String = text(export, "name").trim_start_matches('.').chars().map(fits).collect();
-    PathBuf::from(format!("{name}.{}", text(export, "format").to_lowercase()))
-}
-
-/// Beside the file: a name that says that it is not whole.
-fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".unfinished");
-    path.with_file_name(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_leads_to_no_other_folder() {
-        let path = |name| default_path(&json!({"name": name, "format": "CSV"}));
-        assert_eq!(path("Monday, all"), PathBuf::from("Monday, all.csv"));
-        assert_eq!(path("../../etc/passwd"), PathBuf::from("-..-etc-passwd.csv"));
-        assert_eq!(unfinished(Path::new("a/b.csv")), PathBuf::from("a/b.csv.unfinished"));
-    }
+    PathBuf::from(format!("{}.{}", file_name(text(export, "name")), text(export, "format").to_lowercase()))
 }

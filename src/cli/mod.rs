@@ -9,12 +9,14 @@ mod call;
 mod callees;
 mod completions;
 mod dev;
+mod download;
 mod events;
 mod export;
 mod failure;
 mod import;
 mod local;
 mod output;
+mod recording;
 mod reply;
 mod service_instance;
 mod session;
@@ -99,6 +101,9 @@ enum Command {
     /// Files with the callees of a task and what became of them
     #[command(subcommand)]
     Export(export::ExportCommand),
+    /// Recordings of calls
+    #[command(subcommand)]
+    Recording(recording::RecordingCommand),
     Events(events::EventsArgs),
     Completions(completions::CompletionsArgs),
     /// Databases and bus names of demos and tests
@@ -135,6 +140,7 @@ impl Cli {
             Command::Call(command) => command.run(&session).await,
             Command::Template(arguments) => template::run(&session, &arguments).await,
             Command::Export(command) => command.run(&session, &settings).await,
+            Command::Recording(command) => command.run(&session, &settings).await,
             Command::Import(arguments) => import::run(&session, &arguments).await,
             Command::Events(arguments) => events::run(&session, &arguments).await,
             Command::Run | Command::Check | Command::Completions(_) | Command::Migrate | Command::Dev(_) => {

@@ -5,7 +5,9 @@
 
 mod exports;
 mod layers;
+mod place;
 mod reader;
+mod recordings;
 mod secret;
 mod sections;
 mod simulated;
@@ -30,8 +32,10 @@ pub use crate::telemetry::{LogFormat, Logging};
 use layers::Layers;
 use reader::Reader;
 
-pub use exports::{Bucket, Exports};
-pub use sections::{Bus, Database, Events, Inbox, Limits, Node, Numbers, Recordings, Shutdown, Tasks};
+pub use exports::Exports;
+pub use place::{Bucket, Place};
+pub use recordings::Recordings;
+pub use sections::{Bus, Database, Events, Inbox, Limits, Node, Numbers, Shutdown, Tasks};
 pub use simulated::{Forced, SimulatedTrunk};
 pub use trunk::Trunk;
 

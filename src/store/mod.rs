@@ -24,6 +24,7 @@ mod parked;
 pub mod partitions;
 pub mod progress;
 pub mod purge;
+pub mod recordings;
 pub mod records;
 pub mod reports;
 mod schema;

@@ -9,6 +9,7 @@ use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
 use super::callees::CalleeRow;
+use super::recordings::FetchedRow;
 use super::{Store, StoreError, Transaction};
 use crate::domain::call::{CallEnd, HangupBy, Scope, SipEvidence};
 use crate::domain::ids::{CallId, CalleeKey, TaskNo};
@@ -89,6 +90,8 @@ struct AttemptRow {
     conversation: Option<Value>,
     #[diesel(sql_type = Nullable<Jsonb>)]
     recording: Option<Value>,
+    #[diesel(embed)]
+    fetched: FetchedRow,
 }
 
 impl AttemptRow {
@@ -122,12 +125,14 @@ impl TryFrom<AttemptRow> for AttemptRecord {
     type Error = StoreError;
     fn try_from(row: AttemptRow) -> Result<Self, StoreError> {
         let end = row.end()?;
+        let fetched = row.fetched.recording()?;
         let report = row.output_tags.zip(row.variables).map(|(output_tags, variables)| StoredReport {
             major_intent: row.major_intent,
             output_tags,
             variables,
             conversation: row.conversation,
             recording: row.recording,
+            fetched,
         });
         let attempt = u32::try_from(row.attempt).unwrap_or(0);
         Ok(Self { attempt, caller_number: row.caller_number, end, report })
@@ -170,8 +175,10 @@ const ATTEMPTS: &str = "
         UNION ALL
         SELECT attempt, caller_number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
         FROM open_attempts WHERE task_no = $1 AND seq = $2)
-    SELECT made.*, p.major_intent, p.output_tags, p.variables, p.conversation, p.recording
+    SELECT made.*, p.major_intent, p.output_tags, p.variables, p.conversation, p.recording,
+           m.state, m.bytes, m.sha256, m.location, m.reason
     FROM made LEFT JOIN call_reports p ON p.task_no = $1 AND p.seq = $2 AND p.attempt = made.attempt
+         LEFT JOIN recordings m ON m.task_no = $1 AND m.seq = $2 AND m.attempt = made.attempt AND m.state <> 'DISCARDED'
     ORDER BY made.attempt";
 
 /// By one statement, so that a call that ends meanwhile is found in one place or the other.
