@@ -46,8 +46,10 @@ async fn assert_calls(site: &Site, clock: &ManualClock, (task, other): (&str, &s
         }
     }
     let open: Vec<_> = moments.iter().filter(|(_, is_open)| *is_open).map(|(moment, _)| at(moment)).collect();
-    let calls = site.record().of_task(task).calls;
-    assert_eq!(calls.iter().map(placed_at).collect::<Vec<_>>(), open);
+    // The clock stands still: who is free again before it is set calls once more at the same moment.
+    let mut called: Vec<_> = site.record().of_task(task).calls.iter().map(placed_at).collect();
+    called.dedup();
+    assert_eq!(called, open);
 }
 
 /// A daemon with a task that has these fields and calls one after the other, and the other task.

@@ -11,7 +11,6 @@ use crate::harness::site::{Site, folder};
 use crate::operator::run;
 
 #[tokio::test]
-#[ignore = "needs recording download"]
 async fn s45_the_recording_of_a_completed_call_can_be_downloaded() {
     let (root, files) = (folder("recordings-root"), folder("recordings-files"));
     fs::write(root.join("x.wav"), b"RIFF, or so").unwrap();
