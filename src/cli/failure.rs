@@ -70,6 +70,7 @@ mod tests {
     use anyhow::Context;
 
     use super::*;
+    use crate::bus::Again;
 
     #[test]
     fn a_cause_that_is_named_already_is_not_repeated() {
@@ -82,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_exit_code_tells_who_must_act() {
-        let no_answer = || ClientError::NoAnswer(Duration::from_secs(30));
+        let no_answer = || ClientError::NotTaken(Duration::from_secs(30), Again::Query);
         assert_eq!(exit_code(&no_answer().into()), 69);
         assert_eq!(exit_code(&Err::<(), _>(no_answer()).context("the import stopped").unwrap_err()), 69);
         assert_eq!(exit_code(&Failure::Settings(Problems::none()).into()), 78);
