@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::listing::Listing;
-use super::readable::{cell_of, fields};
+use super::readable::{cell, cell_of, fields};
 use super::reply::{items, text};
 use super::session::Session;
 use super::{Once, input};
@@ -146,9 +146,10 @@ fn variables(agent: &Value) -> Vec<String> {
 
 fn shown(agent: &Value) -> String {
     let mut agent = agent.clone();
-    let tag = |tag: &Value| match cell_of(tag, "values") {
-        values if values.is_empty() => text(tag, "name").to_owned(),
-        values => format!("{}={values}", text(tag, "name")),
+    let tag = |tag: &Value| {
+        let values: Vec<_> = items(tag, "values").iter().map(cell).collect();
+        let name = text(tag, "name");
+        if values.is_empty() { name.to_owned() } else { format!("{name}={}", values.join(",")) }
     };
     let tags: Vec<_> = items(&agent, "outputTags").iter().map(tag).collect();
     if let Some(fields) = agent.as_object_mut() {
@@ -182,7 +183,7 @@ mod tests {
     fn an_agent_is_shown_as_it_was_written() {
         let agent = json!({"agentId": "a", "variables": [{"key": "x", "required": true}, {"key": "y"}],
             "outputTags": [{"name": "outcome", "values": ["YES", "NO"]}, {"name": "note"}]});
-        let expected = "agentId     a\nvariables   x:required, y\noutputTags  outcome=YES, NO; note";
+        let expected = "agentId     a\nvariables   x:required, y\noutputTags  outcome=YES,NO; note";
         assert_eq!(shown(&agent), expected);
     }
 }
