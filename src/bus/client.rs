@@ -30,7 +30,7 @@ pub enum ClientError {
     NoAnswer(Silence),
     /// Whether the broker has it is not known.
     #[error("RabbitMQ did not take the message within {0:?}; is it out of memory or disk (rabbitmqctl status)?{1}")]
-    NotTaken(Duration, Again),
+    NotTaken(Duration, String),
     #[error("the reply is no JSON: {0}")]
     Unreadable(#[from] serde_json::Error),
 }
@@ -44,30 +44,33 @@ pub struct Silence {
     /// Where they were looked for.
     pub broker: String,
     pub prefix: String,
-    pub again: Again,
+    pub kind: Kind,
+    pub hint: String,
 }
 
-/// What becomes of a message without a reply, and how it is sent once more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Again {
-    /// A query: gone.
+/// What a message without a reply was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It is gone.
     Query,
-    /// A command with its `message_id`: it stays.
-    Command(String),
+    /// It stays.
+    Command,
 }
 
-impl fmt::Display for Again {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ClientError {
+    /// Says, too, how the same command is sent again.
+    pub fn with_hint(self, hint: &str) -> Self {
         match self {
-            Self::Query => Ok(()),
-            Self::Command(id) => write!(f, " Sent again with --message-id {id}, it takes effect once."),
+            Self::NoAnswer(silence) => Self::NoAnswer(Silence { hint: format!(" {hint}"), ..silence }),
+            Self::NotTaken(patience, _) => Self::NotTaken(patience, format!(" {hint}")),
+            other => other,
         }
     }
 }
 
 impl fmt::Display for Silence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { patience, daemons, broker, prefix, again } = self;
+        let Self { patience, daemons, broker, prefix, kind, hint } = self;
         write!(f, "no daemon answered within {patience:?}: ")?;
         match daemons {
             Some(0) => write!(
@@ -86,12 +89,11 @@ impl fmt::Display for Silence {
                  calltaskd)."
             )?,
         }
-        match again {
-            Again::Query => f.write_str(" The question is withdrawn."),
-            Again::Command(_) => {
-                write!(f, " The command stays in the queue and takes effect as soon as a daemon is back.{again}")
-            }
-        }
+        f.write_str(match kind {
+            Kind::Query => " The question is withdrawn.",
+            Kind::Command => " The command stays in the queue and takes effect as soon as a daemon is back.",
+        })?;
+        f.write_str(hint)
     }
 }
 
@@ -118,35 +120,44 @@ impl<'b> Client<'b> {
     /// Sends a command; the same `message_id` again gets the same reply and does nothing more.
     pub async fn command(&mut self, name: &str, message_id: &str, body: &Value) -> Result<Value, ClientError> {
         let exchange = self.bus.topology.commands.clone();
-        self.ask(&exchange, name, body, Again::Command(message_id.to_owned())).await
+        self.ask(&exchange, name, body, Some(message_id)).await
     }
 
     /// Asks a question.
     pub async fn query(&mut self, name: &str, body: &Value) -> Result<Value, ClientError> {
         let exchange = self.bus.topology.queries.clone();
-        self.ask(&exchange, name, body, Again::Query).await
+        self.ask(&exchange, name, body, None).await
     }
 
     /// Publishing is under the patience, too: a broker in need accepts nothing and says so to nobody.
-    async fn ask(&mut self, exchange: &str, name: &str, body: &Value, again: Again) -> Result<Value, ClientError> {
+    async fn ask(
+        &mut self,
+        exchange: &str,
+        name: &str,
+        body: &Value,
+        message_id: Option<&str>,
+    ) -> Result<Value, ClientError> {
         let correlation_id = Uuid::new_v4().to_string();
-        let properties = match &again {
-            Again::Command(id) => command_properties(id, &self.reply_queue, &correlation_id),
+        let properties = match message_id {
+            Some(id) => command_properties(id, &self.reply_queue, &correlation_id),
             // Nobody waits for the answer longer than that, and questions must not pile up.
-            Again::Query => command_properties(&correlation_id, &self.reply_queue, &correlation_id)
+            None => command_properties(&correlation_id, &self.reply_queue, &correlation_id)
                 .with_expiration(self.patience.as_millis().to_string().into()),
         };
         let (patience, body) = (self.patience, serde_json::to_vec(body)?);
         let begun = Instant::now();
         let published = self.publish(exchange, name, &body, properties);
         match tokio::time::timeout(patience, published).await {
-            Err(_) => return Err(ClientError::NotTaken(patience, again)),
+            Err(_) => return Err(ClientError::NotTaken(patience, String::new())),
             Ok(published) => published?,
         }
         let rest = patience.saturating_sub(begun.elapsed());
         match tokio::time::timeout(rest, self.reply_to(&correlation_id)).await {
             Ok(reply) => reply,
-            Err(_) => Err(ClientError::NoAnswer(self.silence(again).await)),
+            Err(_) => {
+                let kind = message_id.map_or(Kind::Query, |_| Kind::Command);
+                Err(ClientError::NoAnswer(self.silence(kind).await))
+            }
         }
     }
 
@@ -163,7 +174,7 @@ impl<'b> Client<'b> {
     }
 
     /// Looks whether any daemon is there at all: each one consumes the queries.
-    async fn silence(&self, again: Again) -> Silence {
+    async fn silence(&self, kind: Kind) -> Silence {
         let passive = QueueDeclareOptions { passive: true, ..Default::default() };
         let queue =
             self.channel.queue_declare(self.bus.topology.queries.as_str().into(), passive, FieldTable::default());
@@ -173,7 +184,8 @@ impl<'b> Client<'b> {
             daemons: looked.ok().and_then(Result::ok).map(|queue| queue.consumer_count()),
             broker: self.bus.address.clone(),
             prefix: self.bus.prefix.clone(),
-            again,
+            kind,
+            hint: String::new(),
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub use client::{Again, Client, ClientError, Silence};
+pub use client::{Client, ClientError};
 pub use envelope::{Envelope, command_properties, dead_letter_properties, event_properties, reply_properties};
 pub use link::Link;
 pub use topology::Topology;

@@ -23,12 +23,14 @@ pub enum AgentCommand {
     List,
 }
 
-/// What is not given is not there afterwards: a put replaces the whole record. To change one thing:
-///
-///   calltaskd agent get reminder --json >reminder.json
-///   calltaskd agent put --file reminder.json --published false
+const CHANGES: &str = "\
+What is not given is not there afterwards: a put replaces the whole record. To change one thing:
+
+  calltaskd agent get reminder --json >reminder.json
+  calltaskd agent put --file reminder.json --published false";
+
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = CHANGES)]
 pub struct AgentPut {
     /// A record in JSON, as `agent get --json` prints it (- for stdin); the options beside it replace its fields
     #[arg(long, value_name = "FILE")]
@@ -36,6 +38,7 @@ pub struct AgentPut {
     /// Its id in the upstream system
     #[arg(long, value_name = "ID", required_unless_present = "file")]
     id: Option<String>,
+    /// What people call it
     #[arg(long, required_unless_present = "file")]
     name: Option<String>,
     /// Where answered calls are connected, like sip:agent@voice.example

@@ -12,16 +12,18 @@ use uuid::Uuid;
 
 use super::callees::of_task;
 use super::reply::{self, items, number, text};
-use super::session::Session;
+use super::session::{Session, again};
 use super::{Once, input, output};
 
 /// Values of one command.
 const MOST: usize = 5_000;
 
-/// More than 5,000 ids or numbers are sent in several commands. Those that were not cancelled are printed, with NOT_FOUND
-/// or NOT_PENDING (being called, or final); the exit code is 1 then. With --json, the reply to each command is
-/// one line.
+const ON_MANY: &str = "\
+More than 5,000 ids or numbers are sent in several commands. Those that were not cancelled are printed, with NOT_FOUND or \
+NOT_PENDING (being called, or final); the exit code is 1 then. With --json, the reply to each command is one line.";
+
 #[derive(Debug, Args)]
+#[command(after_help = ON_MANY)]
 #[group(id = "whom", required = true, multiple = false,
     args = ["callee_ids", "out_ids", "numbers", "batch", "callee_ids_from", "out_ids_from", "numbers_from"])]
 pub struct CalleesCancel {
@@ -84,11 +86,12 @@ impl CalleesCancel {
         for (place, body) in (1..).zip(&bodies) {
             let message_id = if bodies.len() == 1 { key.clone() } else { format!("{key}-{place}") };
             let answer = client.command("callees.cancel", &message_id, body).await;
-            let answer = answer.with_context(|| sums.before(&key))?;
+            let answer = answer.map_err(|error| error.with_hint(&again(&key)));
+            let answer = answer.with_context(|| sums.before())?;
             if session.json {
                 output::line(&answer.to_string())?;
             }
-            reply::judge(&answer).with_context(|| sums.before(&key))?;
+            reply::judge(&answer).with_context(|| sums.before())?;
             sums.add(&answer, session.json)?;
         }
         sums.end(session.json)?;
@@ -139,15 +142,9 @@ impl Sums {
     }
 
     /// What stands before a failure.
-    fn before(&self, key: &str) -> String {
+    fn before(&self) -> String {
         let Self { commands, replies, cancelled, .. } = self;
-        match commands {
-            1 => "nothing is known to be cancelled".to_owned(),
-            _ => format!(
-                "after {replies} of {commands} commands, with {cancelled} callees cancelled; the same again with \
-                 --message-id {key} goes on there"
-            ),
-        }
+        format!("after {replies} of {commands} commands, with {cancelled} callees cancelled")
     }
 
     fn end(&self, json: bool) -> anyhow::Result<()> {

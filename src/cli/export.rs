@@ -37,6 +37,7 @@ pub struct ExportCreate {
     /// The task's id, or its name
     #[arg(long)]
     task: String,
+    /// Its name, also that of the file
     #[arg(long)]
     name: String,
     /// CSV or XLSX

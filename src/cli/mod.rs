@@ -46,7 +46,7 @@ Exit codes, of every command:
    0  done
    1  refused by the daemon, or failed
    2  wrong usage
-  69  no broker, database or daemon in time; a command that was sent stays queued and takes effect later
+  69  no broker, database or daemon in time; a command that was sent stays queued
   78  wrong settings";
 
 const EVERYWHERE: &str = "Options of every command";

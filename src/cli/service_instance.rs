@@ -25,18 +25,20 @@ pub enum ServiceInstanceCommand {
     List,
 }
 
-/// What is not given is not there afterwards: a put replaces the whole record. To change one thing:
-///
-///   calltaskd service-instance get berlin --json >berlin.json
-///   calltaskd service-instance put --file berlin.json --max-cps 10
-///
-/// A caller number with a limit and times of its own, which narrow those of the tasks; all but the number may be left out:
-///
-///   --number '+493023125000:5 time-zone=Europe/Berlin days=MONDAY-FRIDAY hours=09:00-12:00,14:00-18:00 no-call=10:00-10:15'
-///
-/// Many of them stand in a file, one in each line and written in the same way: --numbers FILE.
+const CHANGES: &str = "\
+A caller number may have a limit and times of its own, which narrow those of the tasks; all but the number may be left out:
+
+  --number '+493023125000:5 time-zone=Europe/Berlin days=MONDAY-FRIDAY hours=09:00-12:00,14:00-18:00 no-call=10:00-10:15'
+
+Many of them stand in a file, one in each line and written in the same way: --numbers FILE.
+
+What is not given is not there afterwards: a put replaces the whole record. To change one thing:
+
+  calltaskd service-instance get berlin --json >berlin.json
+  calltaskd service-instance put --file berlin.json --max-cps 10";
+
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = CHANGES)]
 pub struct ServiceInstancePut {
     /// A record in JSON, as `service-instance get --json` prints it (- for stdin); the options beside it replace its fields
     #[arg(long, value_name = "FILE")]
@@ -44,6 +46,7 @@ pub struct ServiceInstancePut {
     /// Its id in the upstream system
     #[arg(long, value_name = "ID", required_unless_present = "file")]
     id: Option<String>,
+    /// What people call it
     #[arg(long, required_unless_present = "file")]
     name: Option<String>,
     /// A trunk of the settings
@@ -55,7 +58,7 @@ pub struct ServiceInstancePut {
     /// Calls placed in any second
     #[arg(long, value_name = "N", required_unless_present = "file")]
     max_cps: Option<u32>,
-    /// A caller number, with its own limit of calls at a time and its times if it has any (see above); may be given many times
+    /// A caller number, with its own limit of calls at a time and its times if it has any, see below; may be given many times
     #[arg(long = "number", value_name = "NUMBER[:MAX][ KEY=VALUE…]", value_parser = caller_number)]
     numbers: Vec<Value>,
     /// A file with a caller number in each line (- for stdin)

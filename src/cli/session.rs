@@ -45,7 +45,8 @@ impl Session {
     /// Sends a command, once, and waits for its reply.
     pub async fn command(&self, name: &str, once: &Once, body: &Value) -> anyhow::Result<Value> {
         let message_id = once.message_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
-        Ok(self.client().await?.command(name, &message_id, body).await?)
+        let answer = self.client().await?.command(name, &message_id, body).await;
+        Ok(answer.map_err(|error| error.with_hint(&again(&message_id)))?)
     }
 
     /// Asks a question.
@@ -70,4 +71,9 @@ impl Session {
         // A broker that has gone silent is not waited for.
         drop(tokio::time::timeout(Duration::from_secs(2), self.bus.publishing.close()).await);
     }
+}
+
+/// How a command without a reply is sent once more.
+pub fn again(message_id: &str) -> String {
+    format!("Sent again with --message-id {message_id}, it takes effect once.")
 }

@@ -24,7 +24,7 @@ pub enum TaskCommand {
     Start(TaskChange),
     /// Stop a running task; calls in the air end by themselves
     Stop(TaskChange),
-    /// Change a task that does not run
+    /// Change a task that does not run; what is left out stays as it is
     Update(Box<TaskUpdate>),
     /// Delete a task that does not run
     Delete(TaskChange),
@@ -38,6 +38,7 @@ pub enum TaskCommand {
 
 #[derive(Debug, Args)]
 pub struct TaskCreate {
+    /// Its name, which no other task has
     #[arg(long)]
     name: String,
     /// The id of the agent
@@ -211,8 +212,28 @@ impl TaskList {
 
 async fn show(session: &Session, task: &str) -> anyhow::Result<ExitCode> {
     let answer = session.query("task.get", &task_address(task)).await?;
-    let first =
-        ["name", "taskId", "state", "reason", "counts", "results", "agentId", "serviceInstanceId", "concurrency"];
+    let first = [
+        "name",
+        "taskId",
+        "state",
+        "reason",
+        "counts",
+        "results",
+        "agentId",
+        "serviceInstanceId",
+        "concurrency",
+        "startMode",
+        "startAt",
+        "timeZone",
+        "callingDays",
+        "callingTimes",
+        "redial",
+        "ringTimeoutSeconds",
+        "maxTalkSeconds",
+        "createdAt",
+        "startedAt",
+        "completedAt",
+    ];
     session.show(&answer, |answer| fields(answer.get("task").unwrap_or(&Value::Null), &first))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -20,7 +20,7 @@ const RESETS: [(&str, &str); 4] = [
     ("max-talk-seconds", "maxTalkSeconds"),
 ];
 
-/// What is left out stays as it is. The agent of a task cannot be changed.
+/// What is left out stays as it is. There is no agent here: it cannot be changed.
 #[derive(Debug, Args)]
 #[group(id = "changes", required = true, multiple = true, args = ["name", "service_instance", "concurrency", "start_at",
     "immediate", "time_zone", "days", "hours", "redial", "no_redial", "ring_timeout_seconds", "max_talk_seconds", "reset"])]

@@ -65,7 +65,8 @@ fn without_a_broker_each_command_names_the_address_and_no_password() {
     let commands: [&[&str]; 4] =
         [&["task", "list"], &["task", "start", "t"], &["events"], &["agent", "list", "--json"]];
     for words in commands {
-        let said = say(words).complains(&["RabbitMQ at 127.0.0.1:1 (setting bus.url): "]);
+        let said =
+            say(words).complains(&["RabbitMQ at 127.0.0.1:1 (setting bus.url): ", "systemctl status rabbitmq-server"]);
         assert!(said.out.is_empty() && !said.err.contains("secret"), "{said:?}");
     }
     let said = say(&["migrate"]).complains(&["Postgres at 127.0.0.1:1/calltaskd (setting database.url): "]);

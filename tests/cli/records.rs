@@ -94,5 +94,7 @@ fn wrong_service_instances(site: &Site, put: &[&str]) {
         .ends(1)
         .complains(&["line 2: "]);
     say_with(site, "[]", &["service-instance", "put", "--file", "-"]).ends(1).complains(&["no JSON object"]);
+    let help = done(site, &["service-instance", "put", "--help"]).has(&["--numbers FILE", "no-call=10:00-10:15"]);
+    help.has(&["What is not given is not there afterwards"]);
     say(site, &["service-instance", "get", "paris"]).ends(1).complains(&["NOT_FOUND"]);
 }
