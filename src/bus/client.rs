@@ -120,23 +120,17 @@ impl<'b> Client<'b> {
     /// Sends a command; the same `message_id` again gets the same reply and does nothing more.
     pub async fn command(&mut self, name: &str, message_id: &str, body: &Value) -> Result<Value, ClientError> {
         let exchange = self.bus.topology.commands.clone();
-        self.ask(&exchange, name, body, Some(message_id)).await
+        self.ask((&exchange, name), body, Some(message_id)).await
     }
 
     /// Asks a question.
     pub async fn query(&mut self, name: &str, body: &Value) -> Result<Value, ClientError> {
         let exchange = self.bus.topology.queries.clone();
-        self.ask(&exchange, name, body, None).await
+        self.ask((&exchange, name), body, None).await
     }
 
     /// Publishing is under the patience, too: a broker in need accepts nothing and says so to nobody.
-    async fn ask(
-        &mut self,
-        exchange: &str,
-        name: &str,
-        body: &Value,
-        message_id: Option<&str>,
-    ) -> Result<Value, ClientError> {
+    async fn ask(&mut self, to: (&str, &str), body: &Value, message_id: Option<&str>) -> Result<Value, ClientError> {
         let correlation_id = Uuid::new_v4().to_string();
         let properties = match message_id {
             Some(id) => command_properties(id, &self.reply_queue, &correlation_id),
@@ -146,7 +140,7 @@ impl<'b> Client<'b> {
         };
         let (patience, body) = (self.patience, serde_json::to_vec(body)?);
         let begun = Instant::now();
-        let published = self.publish(exchange, name, &body, properties);
+        let published = self.publish(to, &body, properties);
         match tokio::time::timeout(patience, published).await {
             Err(_) => return Err(ClientError::NotTaken(patience, String::new())),
             Ok(published) => published?,
@@ -161,10 +155,10 @@ impl<'b> Client<'b> {
         }
     }
 
+    /// To an exchange, with a routing key.
     async fn publish(
         &self,
-        exchange: &str,
-        name: &str,
+        (exchange, name): (&str, &str),
         body: &[u8],
         properties: BasicProperties,
     ) -> Result<(), ClientError> {
