@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::download::{Download, file_name};
-use super::reply::{items, number, task_address, text};
+use super::listing::Listing;
+use super::readable::fields;
+use super::reply::{number, task_address, text};
 use super::session::Session;
-use super::table::Table;
 use super::{Once, output, reply};
 use crate::objects::Shelf;
 use crate::settings::Settings;
@@ -26,6 +27,8 @@ pub enum ExportCommand {
     Create(ExportCreate),
     /// List the exports, the newest first
     List(ExportList),
+    /// Show an export: its state, and where its file is
+    Show(ExportShow),
     /// Fetch the file of an export, and compare it with its SHA-256
     Download(ExportDownload),
 }
@@ -35,6 +38,7 @@ pub struct ExportCreate {
     /// The task's id, or its name
     #[arg(long)]
     task: String,
+    /// Its name, also that of the file
     #[arg(long)]
     name: String,
     /// CSV or XLSX
@@ -57,6 +61,13 @@ pub struct ExportList {
     task: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub struct ExportShow {
+    /// The id of the export
+    #[arg(value_name = "UUID")]
+    id: Uuid,
+}
+
 /// The file is read from where the daemon put it: a folder that this machine sees, or the bucket of the settings.
 #[derive(Debug, Args)]
 pub struct ExportDownload {
@@ -76,6 +87,7 @@ impl ExportCommand {
         match self {
             Self::Create(export) => export.create(session).await,
             Self::List(filter) => filter.list(session).await,
+            Self::Show(wanted) => wanted.show(session).await,
             Self::Download(wanted) => wanted.download(session, settings).await,
         }
     }
@@ -110,29 +122,26 @@ impl ExportCreate {
 
 impl ExportList {
     async fn list(self, session: &Session) -> anyhow::Result<ExitCode> {
-        let mut client = session.client().await?;
-        let mut table = Table::new(["NAME", "STATE", "EXPORT ID", "FORMAT", ">ROWS", "CREATED"]);
-        let mut question = self.task.as_deref().map_or_else(|| json!({}), task_address);
-        question["limit"] = json!(1_000);
-        loop {
-            let page = client.query("export.list", &question).await?;
-            if session.json {
-                output::line(&page.to_string())?;
-            }
-            reply::judge(&page)?;
-            for export in items(&page, "items") {
-                let [name, state, id] = ["name", "state", "exportId"].map(|key| text(export, key).to_owned());
-                let [format, created] = ["format", "createdAt"].map(|key| text(export, key).to_owned());
-                table.row([name, state, id, format, number(export, "rows").to_string(), created]);
-            }
-            match page.get("next") {
-                Some(next) => question["after"] = next.clone(),
-                None => break,
-            }
-        }
-        if !session.json {
-            output::line(&if table.is_empty() { "no exports".to_owned() } else { table.to_string() })?;
-        }
+        let listing = Listing {
+            query: "export.list",
+            question: self.task.as_deref().map_or_else(|| json!({}), task_address),
+            headings: ["NAME", "STATE", "EXPORT ID", "FORMAT", ">ROWS", "CREATED"],
+            nothing: "no exports",
+        };
+        let row = |export: &Value| {
+            let [name, state, id] = ["name", "state", "exportId"].map(|key| text(export, key).to_owned());
+            let [format, created] = ["format", "createdAt"].map(|key| text(export, key).to_owned());
+            [name, state, id, format, number(export, "rows").to_string(), created]
+        };
+        listing.print(session, row).await
+    }
+}
+
+impl ExportShow {
+    async fn show(self, session: &Session) -> anyhow::Result<ExitCode> {
+        let answer = session.query("export.get", &json!({"exportId": self.id})).await?;
+        let first = ["name", "exportId", "state", "reason", "format", "status", "taskId", "rows", "bytes", "location"];
+        session.show(&answer, |answer| fields(answer.get("export").unwrap_or(&Value::Null), &first))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -7,6 +7,8 @@
 mod agent;
 mod call;
 mod callees;
+mod caller_number;
+mod cancel;
 mod completions;
 mod dev;
 mod download;
@@ -14,15 +16,20 @@ mod events;
 mod export;
 mod failure;
 mod import;
+mod input;
+mod listing;
 mod local;
 mod output;
+mod readable;
 mod recording;
 mod reply;
 mod service_instance;
 mod session;
 mod table;
 mod task;
+mod task_update;
 mod template;
+mod times;
 mod watch;
 
 use std::path::PathBuf;
@@ -34,8 +41,15 @@ use session::Session;
 
 /// How the program ends, for scripts.
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 69 no broker, or no daemon answered in time (a command \
-that was sent takes effect all the same); 78 wrong settings.";
+With --json, stdout has the daemon's reply as one JSON document, also a rejection; of a list each item is a line, of an \
+import or a big cancel each command's receipt. What went wrong stands on stderr, a line for each field.
+
+Exit codes, of every command:
+   0  done
+   1  refused by the daemon, or failed
+   2  wrong usage
+  69  no broker, database or daemon in time; a command that was sent stays queued
+  78  wrong settings";
 
 const EVERYWHERE: &str = "Options of every command";
 
@@ -55,7 +69,7 @@ struct Options {
     /// The settings file, which must exist [default: /etc/calltaskd/calltaskd.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE", env = "CALLTASKD_CONFIG", help_heading = EVERYWHERE)]
     config: Option<PathBuf>,
-    /// Print the daemon's reply as JSON, for scripts
+    /// Print the daemon's reply as JSON, for scripts: one document, and of a list one a line
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// How long to wait for each reply
