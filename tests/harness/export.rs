@@ -1,6 +1,7 @@
 //! Exports from outside: where their files go, what they hash to, and the Python that looks at them.
 
-use std::fs::{self, File};
+use std::fs::File;
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,9 +15,15 @@ pub fn exports_section(folder: &Path) -> String {
     format!("[exports]\nfolder = {folder:?}")
 }
 
-/// In hexadecimal.
+/// In hexadecimal; the file may be larger than what fits into memory.
 pub fn sha256_of(file: &Path) -> String {
-    Sha256::digest(fs::read(file).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
+    let (mut file, mut part, mut sha256) = (File::open(file).unwrap(), vec![0; 1 << 16], Sha256::new());
+    loop {
+        match file.read(&mut part).unwrap() {
+            0 => return sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            read => sha256.update(&part[..read]),
+        }
+    }
 }
 
 /// The Python that has openpyxl and moto; installed when it is not there.
