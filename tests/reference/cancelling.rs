@@ -22,8 +22,8 @@ async fn s43_a_pending_call_can_be_cancelled() {
     let completed = site.ledger.completed(&task, SOON).await;
     assert_eq!(completed.data()["counts"], json!({"pending": 0, "calling": 0, "completed": 2, "failed": 1}));
     assert!(site.record().calls.iter().all(|call| call.called != number(1)), "it was called");
-    let failed = run(&site, &["callees", "list", "cancelled", "--tab", "failed", "--json"]).json();
-    let callee = &failed["items"][0];
+    let failed = run(&site, &["callees", "list", "cancelled", "--tab", "failed", "--json"]).items();
+    let callee = &failed[0];
     assert_eq!((&callee["outId"], &callee["failedReason"]), (&json!("out-1"), &json!("CANCELLED")));
 }
 

@@ -45,7 +45,7 @@ async fn look_at_the_midst() -> Midst {
     let finals = |events: &[Arc<Event>]| events.iter().filter(|event| event.is_final()).count() == 2;
     site.ledger.wait_until("the ends of the first and the second", SOON, finals).await;
     let shown = run(&site, &["task", "show", "viewed", "--json"]).json()["task"].take();
-    let list = |tab| run(&site, &["callees", "list", "viewed", "--tab", tab, "--json"]).json();
+    let list = |tab| run(&site, &["callees", "list", "viewed", "--tab", tab, "--json"]).items();
     let (pending, completed, failed) = (list("pending"), list("completed"), list("failed"));
     let ended = site.ledger.about("call.ended", &task)[0].data().clone();
     let called = site.record().calls.into_iter().map(|call| call.called).collect();
@@ -55,7 +55,7 @@ async fn look_at_the_midst() -> Midst {
 /// What a tab lists: the out id of each callee and one more field.
 fn tab<'v>(list: &'v Value, field: &str) -> Vec<(&'v str, &'v str)> {
     let text = |callee: &'v Value, field: &str| callee[field].as_str().unwrap_or_default();
-    list["items"].as_array().unwrap().iter().map(|callee| (text(callee, "outId"), text(callee, field))).collect()
+    list.as_array().unwrap().iter().map(|callee| (text(callee, "outId"), text(callee, field))).collect()
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn s35_the_basic_information_is_the_configuration_of_the_task() {
 async fn s36_the_completed_tab_lists_the_completed_calls_with_their_details() {
     let Midst { completed, ended, .. } = in_the_midst().await;
     assert_eq!(tab(completed, "result"), [("out-1", "USER_BUSY")]);
-    let callee = &completed["items"][0];
+    let callee = &completed[0];
     for field in ["calleeId", "calledNumber", "endedAt"] {
         assert_eq!(callee[field], ended[field], "{field}");
     }
@@ -170,6 +170,6 @@ async fn s41_the_pending_tab_lists_who_waits_to_be_called() {
 async fn s42_the_failed_tab_lists_what_failed_to_execute() {
     let Midst { failed, called, .. } = in_the_midst().await;
     assert_eq!(tab(failed, "failedReason"), [("out-2", "NOT_DIALLABLE")]);
-    assert_eq!(failed["items"][0]["calledNumber"], json!(number(2)));
+    assert_eq!(failed[0]["calledNumber"], json!(number(2)));
     assert_eq!(called[..], [number(1), number(3)], "it was never placed");
 }

@@ -55,7 +55,7 @@ async fn look_at_an_export() -> Exported {
     let ready = ready(&site, id).await;
     self::ready(&site, second["exportId"].as_str().unwrap()).await;
     let got = site.upstream.query("export.get", &json!({"exportId": id})).await["export"].take();
-    let listed = run(&site, &["export", "list", "--task", "exported", "--json"]).json();
+    let listed = run(&site, &["export", "list", "--task", "exported", "--json"]).items();
     let file = files.join("fetched.csv");
     let downloaded = download(&site, id, &file);
     Exported { nameless, created, ready, got, listed, downloaded, file }
@@ -95,7 +95,7 @@ async fn s47_an_export_has_a_name() {
 
 #[tokio::test]
 async fn s48_the_exports_of_a_task_can_be_viewed() {
-    let listed = exported().await.listed["items"].as_array().unwrap();
+    let listed = exported().await.listed.as_array().unwrap();
     let mut told: Vec<_> = listed.iter().map(|e| ["name", "state"].map(|field| e[field].as_str().unwrap())).collect();
     told.sort_unstable();
     assert_eq!(told, [["Monday, all", "SUCCEEDED"], ["second", "SUCCEEDED"]]);

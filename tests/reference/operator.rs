@@ -23,6 +23,13 @@ impl Said {
         serde_json::from_str(&self.out).unwrap()
     }
 
+    /// What a list with `--json` printed, one item a line.
+    #[track_caller]
+    pub fn items(&self) -> Value {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect()
+    }
+
     /// It was refused, with these words among the reasons.
     #[track_caller]
     pub fn assert_refused(&self, words: &str) {
