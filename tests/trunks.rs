@@ -48,7 +48,7 @@ async fn what_only_one_daemon_can_dial_is_known_to_all_and_missed_by_all() {
     too_much.assert_code("TRUNK_OVERCOMMITTED");
     let task = site.create("by the second", 5).await;
     site.import(&task, &rows(0..CALLEES)).await;
-    let some_ended = || (Record::read(&record).ended() >= 5).then_some(());
+    let some_ended = || (Record::read(&record).ended() >= 10).then_some(());
     until("calls that ended at the one that has the trunk", SOON, some_ended).await;
     beside.daemon.kill();
     let ended = Record::read(&record).ended() as u64;
@@ -56,8 +56,9 @@ async fn what_only_one_daemon_can_dial_is_known_to_all_and_missed_by_all() {
     let missed = || site.daemon.has_logged(MISSED).then_some(());
     until("the alarm of the one that is left", SOON, missed).await;
     let told = site.task(&task).await;
+    // The ends of the last five calls may not have been written down, and five more begun.
     let (calling, completed) = (counted(&told, "calling"), counted(&told, "completed"));
-    assert!(calling <= 5 && completed + 5 >= ended, "{told}, while {ended} calls had ended");
+    assert!(calling <= 10 && completed + 5 >= ended, "{told}, while {ended} calls had ended");
 
     let mut beside = site.start_beside(&with_berlin(&record)).await;
     site.ledger.completed(&task, LATER).await;
