@@ -4,6 +4,7 @@
 //! decided elsewhere. Each trunk of the settings has one.
 
 pub mod simulated;
+pub mod sip;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -88,6 +89,10 @@ impl Trunks {
                 Trunk::Simulated(settings) => {
                     let dialer = SimulatedDialer::new(settings.clone(), clock.clone())?;
                     dialers.insert(name.clone(), Arc::new(dialer));
+                }
+                Trunk::Sip(_) => {
+                    let message = format!("the trunk {name} is of the kind sip, which is not supported yet");
+                    return Err(std::io::Error::new(std::io::ErrorKind::Unsupported, message));
                 }
             }
         }

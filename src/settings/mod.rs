@@ -5,10 +5,14 @@
 
 mod exports;
 mod layers;
+mod overrides;
+mod pem;
 mod reader;
 mod secret;
 mod sections;
 mod simulated;
+mod sip;
+mod sip_trunk;
 mod trunk;
 
 #[cfg(test)]
@@ -33,6 +37,8 @@ use reader::Reader;
 pub use exports::{Bucket, Exports};
 pub use sections::{Bus, Database, Events, Inbox, Limits, Node, Numbers, Recordings, Shutdown, Tasks};
 pub use simulated::{Forced, SimulatedTrunk};
+pub use sip::{Bind, Certificate, HostPort, Sip, Transport};
+pub use sip_trunk::{Codec, Credentials, Identity, NumberFormat, OfferStrategy, Place, SipTrunk};
 pub use trunk::Trunk;
 
 /// Every setting of the daemon.
@@ -50,6 +56,7 @@ pub struct Settings {
     pub exports: Exports,
     pub shutdown: Shutdown,
     pub logging: Logging,
+    pub sip: Sip,
     pub trunks: BTreeMap<TrunkName, Trunk>,
 }
 
@@ -62,7 +69,7 @@ impl Default for Settings {
 
 impl Settings {
     fn read(reader: &mut Reader<'_>) -> Self {
-        let settings = Self {
+        Self {
             node: reader.section("node", Node::read),
             database: reader.section("database", Database::read),
             bus: reader.section("bus", Bus::read),
@@ -75,12 +82,9 @@ impl Settings {
             exports: reader.section("exports", Exports::read),
             shutdown: reader.section("shutdown", Shutdown::read),
             logging: reader.section("logging", sections::logging),
+            sip: reader.section("sip", Sip::read),
             trunks: trunk::read(reader),
-        };
-        for (name, remedy) in layers::NOT_YET {
-            reader.not_yet(name, remedy);
         }
-        settings
     }
 }
 

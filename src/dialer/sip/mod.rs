@@ -1,0 +1,2 @@
+//! Calls over SIP (RFC 3261).
+pub mod sdp;

@@ -1,0 +1,1 @@
+//! Holds docs/call-results.md equal to the table.

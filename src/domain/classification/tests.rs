@@ -1,0 +1,3 @@
+//! Each row of the published mappings, and what must hold for every end whatsoever.
+
+use super::*;
