@@ -1,0 +1,113 @@
+//! What happens on the callee's leg.
+
+use super::{Bridge, Cause, Phase, Side, Strategy};
+use crate::dialer::sip::leg::Event;
+use crate::dialer::sip::media;
+use crate::dialer::sip::message::Reply;
+use crate::domain::call::HangupBy;
+
+/// What trunks say to an INVITE without an offer, when they do not want one.
+const WANTS_AN_OFFER: [u16; 5] = [400, 415, 488, 500, 606];
+
+impl Bridge {
+    pub(super) async fn on_callee(&mut self, event: Event) -> Option<Cause> {
+        match event {
+            Event::Progress(reply) => {
+                self.on_progress(&reply).await;
+                None
+            }
+            Event::Answered(reply) => self.on_callee_answered(reply).await,
+            Event::Failed(reply) => self.on_callee_failed(reply).await,
+            Event::Reoffered(reply) => self.on_callee_reoffered(reply).await,
+            Event::HungUp(reasons) => Some(Cause::Talked(HangupBy::Callee, reasons)),
+            Event::Offer(offer) => {
+                self.on_offer(Side::Callee, offer).await;
+                None
+            }
+        }
+    }
+
+    async fn on_progress(&mut self, reply: &Reply) {
+        self.heard = true;
+        if !(180..190).contains(&reply.status) {
+            return;
+        }
+        let now = self.around.clock.now();
+        self.ringing_at.get_or_insert(now);
+        if self.strategy == Strategy::AgentFirst && self.agent.is_none() && self.invitations == 1 {
+            self.invitations += 1;
+            let offer = self.agent_voice.placeholder();
+            self.invite_agent(offer).await;
+        }
+    }
+
+    async fn on_callee_answered(&mut self, reply: Reply) -> Option<Cause> {
+        self.answered_at = Some(self.around.clock.now());
+        self.talk_ends = tokio::time::Instant::now() + self.order.max_talk;
+        self.enter(Phase::Inviting);
+        let late = self.strategy == Strategy::Late;
+        if !late {
+            self.callee.ack(None).await;
+        }
+        // Nothing that could be passed on: the agent is not even rung.
+        let Some(sdp) = reply.sdp.filter(|sdp| media::is_usable(sdp)) else {
+            tracing::warn!(call = %self.order.call_id, "the callee's answer has no audio that could be connected");
+            return Some(Cause::MediaMismatch);
+        };
+        let mismatch = self.callee.dialog.local_sdp.as_deref().is_some_and(|ours| !media::same_profiles(ours, &sdp));
+        if !late && mismatch {
+            tracing::warn!(call = %self.order.call_id, "the callee answered with another RTP profile than offered");
+            return Some(Cause::MediaMismatch);
+        }
+        match &self.agent {
+            Some(agent) if agent.is_up() => self.join().await,
+            // It is on its way, with a placeholder: it gets the callee's offer when it has answered.
+            Some(_) => {}
+            None => {
+                if self.strategy == Strategy::AgentFirst {
+                    self.strategy = Strategy::Placeholder;
+                }
+                self.invitations += 1;
+                let offer = self.agent_voice.say(&sdp);
+                return self.invite_agent(offer).await;
+            }
+        }
+        None
+    }
+
+    async fn on_callee_failed(&mut self, reply: Reply) -> Option<Cause> {
+        let refused_without_offer =
+            self.strategy == Strategy::Late && !reply.local && WANTS_AN_OFFER.contains(&reply.status);
+        if !refused_without_offer {
+            return Some(Cause::Refused(reply));
+        }
+        // A last response was given, so another INVITE may follow.
+        self.wants_offers = true;
+        self.strategy = Strategy::Placeholder;
+        let offer = self.callee_voice.placeholder();
+        let sent = self.callee.invite_again(&offer, &self.callee_headers).await;
+        (!sent).then_some(Cause::Refused(reply))
+    }
+
+    async fn on_callee_reoffered(&mut self, reply: Reply) -> Option<Cause> {
+        if reply.is_success() {
+            self.callee.ack(None).await;
+        }
+        if let Some((Side::Agent, offer)) = self.relayed.take_if(|(side, _)| *side == Side::Agent) {
+            self.pass_back(Side::Agent, offer, &reply);
+            return None;
+        }
+        if self.phase != Phase::Bridging {
+            return None;
+        }
+        match (reply.status, reply.sdp.clone()) {
+            (200..300, answer) => {
+                let told = self.agent_voice.said();
+                let answer = answer.filter(|answer| !media::same_media(answer, told));
+                self.settle(answer).await
+            }
+            (491, _) => self.try_again_soon(Side::Callee),
+            _ => Some(Cause::AgentFailed(reply)),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Trunks that are not there, or only partly.
+
+use serde_json::json;
+
+use crate::endings::{answered, assert_tells, case};
+use crate::exchange::{Case, Exchange, Other};
+use crate::sipp::play;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_do_not_answer() {
+    const TCP: &str = "transport = \"tcp\"";
+    let cases = [
+        Case { carrier: Other::Silent, ..case("silent", play("refuses")) },
+        Case { carrier: Other::Absent, trunk: TCP, ..case("absent", play("refuses")) },
+        // The first server's connection is refused, so the second may be tried.
+        Case {
+            trunk: TCP,
+            closed_first: true,
+            ..answered("second-server", play("answers_and_hangs_up").over_tcp(), play("agent"))
+        },
+        answered("stays-healthy", play("answers_and_hangs_up"), play("agent")),
+    ];
+    let exchange = Exchange::open("absence", &cases).await;
+    for name in ["second-server", "stays-healthy"] {
+        let talked = json!({"result": "ANSWERED", "hangupBy": "CALLEE", "counted": true});
+        assert_tells(exchange.ended(name).await[0].data(), name, &talked);
+    }
+    for (name, status, rule) in [("absent", 503, "local-unreachable"), ("silent", 408, "local-no-reply")] {
+        let lost = json!({"result": "NETWORK_BUSY", "scope": "TRUNK", "counted": false, "final": false,
+            "ringingAt": null, "sip.status": status, "sip.rule": rule});
+        assert_tells(exchange.ended(name).await[0].data(), name, &lost);
+    }
+    exchange.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_are_asked_whether_they_are_there() {
+    let cases = [
+        Case { trunk: "options_seconds = 1", callees: 2, ..case("asked", play("is_asked").times(2)) },
+        Case { trunk: "options_seconds = 1", carrier: Other::Silent, ..case("asked-in-vain", play("is_asked")) },
+    ];
+    let exchange = Exchange::idle("options", &cases).await;
+    exchange.finish_carrier("asked").await;
+}
