@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::endings::{answered, assert_tells, case};
+use crate::cases::{answered, assert_tells, case};
 use crate::exchange::{Case, Exchange, Other};
 use crate::sipp::play;
 

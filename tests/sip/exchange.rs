@@ -126,12 +126,12 @@ impl Exchange {
             }
             players.push((*case, carrier, agent));
         }
-        let plan = Plan { more, uncounted_retry_seconds: 600, grace_seconds: 1, ..Plan::default() };
-        let site = Site::start(name, &plan).await;
         for (_, carrier, agent) in &players {
             carrier.ready().await;
             agent.ready().await;
         }
+        let plan = Plan { more, uncounted_retry_seconds: 600, grace_seconds: 1, ..Plan::default() };
+        let site = Site::start(name, &plan).await;
         (Self { site, stages: Vec::new(), began: Instant::now(), peers: folder }, players)
     }
 

@@ -7,9 +7,10 @@
 mod harness;
 
 mod absence;
-mod dialogs;
+mod cases;
 mod endings;
 mod exchange;
 mod ports;
 mod relay;
 mod sipp;
+mod stop;

@@ -11,7 +11,7 @@ use crate::harness::patience::{SOON, until};
 use crate::ports;
 
 /// Longer than any call of these tests.
-const LIFE_SECONDS: u32 = 55;
+const LIFE_SECONDS: u32 = 90;
 
 /// How one SIPp is to behave.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,11 @@ impl Script {
 
     pub const fn times(self, calls: u32) -> Self {
         Self { calls, ..self }
+    }
+
+    /// Whether the phone never rings.
+    pub fn is_mute(&self) -> bool {
+        ["refuses", "challenges_twice"].contains(&self.scenario) || self.status.starts_with("100")
     }
 
     pub const fn over_tcp(self) -> Self {

@@ -12,9 +12,9 @@ use super::dialog::Dialog;
 use super::header::Header;
 use super::incoming::{Key, PeerOffer};
 use super::invite::{self, CancelHandle, Outgoing};
-use super::media;
 use super::message::Reply;
 use super::stack::{Path, Stack};
+use super::voice;
 use crate::domain::classification::FinalResponse;
 use crate::settings::Credentials;
 
@@ -268,7 +268,8 @@ impl Leg {
         }
         if self.state == State::Answered {
             // An offer must be answered: with nothing that could be heard.
-            let refusal = self.dialog.remote_sdp.as_deref().filter(|_| self.offerless).map(media::refuse);
+            let offer = self.dialog.remote_sdp.as_deref().filter(|_| self.offerless);
+            let refusal = offer.and_then(|offer| voice::refusal(offer, self.stack.sink().ip()));
             self.ack(refusal.as_deref()).await;
         }
         if self.state != State::Gone {

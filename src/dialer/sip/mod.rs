@@ -13,7 +13,6 @@ mod invite;
 mod judge;
 mod leg;
 mod line;
-mod media;
 mod message;
 mod peer;
 pub mod sdp;

@@ -1,55 +1,70 @@
 //! What we say about media to one side of a call: descriptions of the other side, under an origin of our own whose
 //! version rises with each change (RFC 3264, section 8).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::media;
+use super::sdp::{Description, Origin};
 use crate::settings::Codec;
 
 /// Our voice towards one side.
 #[derive(Debug)]
 pub struct Voice {
-    sink: SocketAddr,
-    codecs: Vec<Codec>,
+    address: IpAddr,
     session: u64,
     version: u64,
-    said: String,
+    said: Description,
 }
 
 impl Voice {
-    /// Until there is somebody to be heard, it offers the sink.
+    /// It begins by offering to send everything to `sink`, where nobody listens.
     pub fn new(sink: SocketAddr, codecs: &[Codec]) -> Self {
         // Far below what a signed 64-bit number holds, which is what some peers read it into.
         let session = u64::try_from(uuid::Uuid::new_v4().as_u128() >> 80).unwrap_or_default();
-        Self { sink, codecs: codecs.to_vec(), session, version: 0, said: String::new() }
-    }
-
-    /// An offer to send to our sink.
-    pub fn placeholder(&mut self) -> String {
-        let (sink, codecs) = (self.sink, self.codecs.clone());
-        self.speak(|origin| media::placeholder(origin, sink, &codecs))
-    }
-
-    /// The other side's description, to begin a session with: its direction is left to the other end.
-    pub fn say(&mut self, description: &str) -> String {
-        self.speak(|origin| media::under(origin, &media::without_direction(description)))
-    }
-
-    /// The other side's description as it is, to change a session with.
-    pub fn pass(&mut self, description: &str) -> String {
-        self.speak(|origin| media::under(origin, description))
-    }
-
-    fn speak(&mut self, say: impl FnOnce(&str) -> String) -> String {
-        self.version += 1;
-        let family = if self.sink.is_ipv4() { "IP4" } else { "IP6" };
-        let origin = format!("- {} {} IN {family} {}", self.session, self.version, self.sink.ip());
-        self.said = say(&origin);
-        self.said.clone()
+        let said = Description::placeholder(Origin::new(session, 1, sink.ip()), sink, codecs);
+        Self { address: sink.ip(), session, version: 1, said }
     }
 
     /// What was said last.
-    pub fn said(&self) -> &str {
+    pub fn said(&self) -> &Description {
         &self.said
     }
+
+    /// The other side's description, as the offer that joins this side to it.
+    pub fn join(&mut self, other: &Description) -> String {
+        let origin = self.next_origin();
+        self.say(other.joining(origin))
+    }
+
+    /// The other side's description as it is: an offer in the middle of a call.
+    pub fn pass(&mut self, other: &Description) -> String {
+        let origin = self.next_origin();
+        self.say(other.under(origin))
+    }
+
+    /// The other side's answer, as an answer to this side's offer.
+    pub fn answer(&mut self, other: &Description, offer: &Description) -> String {
+        let origin = self.next_origin();
+        self.say(other.answering(offer, origin))
+    }
+
+    fn next_origin(&mut self) -> Origin {
+        self.version += 1;
+        Origin::new(self.session, self.version, self.address)
+    }
+
+    fn say(&mut self, description: Description) -> String {
+        self.said = description;
+        self.said.to_string()
+    }
+}
+
+/// What a text says, if it is a description.
+pub fn heard(text: Option<&str>) -> Option<Description> {
+    let read = text?.parse::<Description>();
+    read.inspect_err(|error| tracing::warn!(%error, "what a peer says about media cannot be read")).ok()
+}
+
+/// The answer to an offer that is taken by nobody.
+pub fn refusal(offer: &str, address: IpAddr) -> Option<String> {
+    Some(heard(Some(offer))?.refusal(Origin::new(1, 1, address)).to_string())
 }

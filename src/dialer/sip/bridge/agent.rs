@@ -2,9 +2,10 @@
 
 use super::{Bridge, Cause, Phase, Side, Strategy};
 use crate::dialer::sip::leg::{Event, Invitation, Leg};
-use crate::dialer::sip::media;
 use crate::dialer::sip::message::Reply;
 use crate::dialer::sip::peer::{Peer, Transport};
+use crate::dialer::sip::sdp::{Clash, Description};
+use crate::dialer::sip::voice::heard;
 use crate::domain::call::HangupBy;
 
 /// How often the agent is told again where the callee's media are, until we give up.
@@ -64,23 +65,29 @@ impl Bridge {
     }
 
     async fn on_agent_answered(&mut self, reply: Reply) -> Option<Cause> {
-        let offered = self.agent_voice.said().to_owned();
-        let answer = reply.sdp.clone().filter(|sdp| media::is_usable(sdp) && media::same_profiles(&offered, sdp));
-        let Some(answer) = answer else {
-            self.ack_agent().await;
-            tracing::warn!(call = %self.order.call_id, "the agent's answer has no audio that could be connected");
-            return Some(Cause::MediaMismatch);
+        let answer = heard(reply.sdp.as_deref()).ok_or(Clash::NoAudio);
+        let answer = answer.and_then(|answer| answer.answers(self.agent_voice.said()).map(|()| answer));
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(clash) => {
+                self.ack_agent().await;
+                tracing::warn!(call = %self.order.call_id, %clash, "the agent's media cannot be connected");
+                return Some(Cause::MediaMismatch);
+            }
         };
         match (self.strategy, self.phase) {
             (Strategy::Late, _) => {
-                let answer = self.callee_voice.say(&answer);
+                let Some(offer) = heard(self.callee.dialog.remote_sdp.as_deref()) else {
+                    return Some(Cause::MediaMismatch);
+                };
+                let answer = self.callee_voice.answer(&answer, &offer);
                 self.callee.ack(Some(&answer)).await;
                 self.ack_agent().await;
                 self.enter(Phase::Talking);
             }
             (Strategy::Placeholder, _) => {
                 self.ack_agent().await;
-                let offer = self.callee_voice.say(&answer);
+                let offer = self.callee_voice.join(&answer);
                 self.enter(Phase::Bridging);
                 self.callee.reoffer(&offer).await;
             }
@@ -104,8 +111,8 @@ impl Bridge {
     /// Gives an agent that is up the callee's offer.
     pub(super) async fn join(&mut self) {
         self.enter(Phase::Joining);
-        if let (Some(agent), Some(sdp)) = (&mut self.agent, &self.callee.dialog.remote_sdp) {
-            let offer = self.agent_voice.say(sdp);
+        if let (Some(agent), Some(said)) = (&mut self.agent, heard(self.callee.dialog.remote_sdp.as_deref())) {
+            let offer = self.agent_voice.join(&said);
             agent.reoffer(&offer).await;
         }
     }
@@ -118,19 +125,20 @@ impl Bridge {
             self.pass_back(Side::Callee, offer, &reply);
             return None;
         }
-        match (self.phase, reply.status, reply.sdp.clone()) {
-            (Phase::Joining, 200..300, Some(answer)) if media::is_usable(&answer) => {
-                let offer = self.callee_voice.say(&answer);
+        match (self.phase, reply.status, heard(reply.sdp.as_deref())) {
+            (Phase::Joining, 200..300, Some(answer)) if answer.is_usable() => {
+                let offer = self.callee_voice.join(&answer);
                 self.enter(Phase::Bridging);
                 self.callee.reoffer(&offer).await;
                 None
             }
             (Phase::Settling, 200..300, answer) => {
                 // Should its answer differ now, the callee has to hear of that in turn.
-                let changed = answer.filter(|answer| !media::same_media(answer, self.callee_voice.said()));
-                match changed {
+                let (told, agreed) = (self.callee_voice.said(), heard(self.callee.dialog.remote_sdp.as_deref()));
+                let moved = |answer: &Description| agreed.is_some_and(|agreed| answer.moved(told, &agreed).is_some());
+                match answer.filter(moved) {
                     Some(answer) if self.corrections < MOST_CORRECTIONS => {
-                        let offer = self.callee_voice.say(&answer);
+                        let offer = self.callee_voice.join(&answer);
                         self.enter(Phase::Bridging);
                         self.callee.reoffer(&offer).await;
                     }
@@ -145,11 +153,11 @@ impl Bridge {
     }
 
     /// The callee was joined; with `changed`, its media are elsewhere than the agent was told.
-    pub(super) async fn settle(&mut self, changed: Option<String>) -> Option<Cause> {
+    pub(super) async fn settle(&mut self, changed: Option<Description>) -> Option<Cause> {
         match (changed, &mut self.agent) {
-            (Some(sdp), Some(agent)) if self.corrections < MOST_CORRECTIONS => {
+            (Some(said), Some(agent)) if self.corrections < MOST_CORRECTIONS => {
                 self.corrections += 1;
-                let offer = self.agent_voice.say(&sdp);
+                let offer = self.agent_voice.join(&said);
                 agent.reoffer(&offer).await;
                 self.enter(Phase::Settling);
             }

@@ -2,8 +2,8 @@
 
 use super::{Bridge, Cause, Phase, Side, Strategy};
 use crate::dialer::sip::leg::Event;
-use crate::dialer::sip::media;
 use crate::dialer::sip::message::Reply;
+use crate::dialer::sip::voice::heard;
 use crate::domain::call::HangupBy;
 
 /// What trunks say to an INVITE without an offer, when they do not want one.
@@ -36,7 +36,7 @@ impl Bridge {
         self.ringing_at.get_or_insert(now);
         if self.strategy == Strategy::AgentFirst && self.agent.is_none() && self.invitations == 1 {
             self.invitations += 1;
-            let offer = self.agent_voice.placeholder();
+            let offer = self.agent_voice.said().to_string();
             self.invite_agent(offer).await;
         }
     }
@@ -50,13 +50,10 @@ impl Bridge {
             self.callee.ack(None).await;
         }
         // Nothing that could be passed on: the agent is not even rung.
-        let Some(sdp) = reply.sdp.filter(|sdp| media::is_usable(sdp)) else {
-            tracing::warn!(call = %self.order.call_id, "the callee's answer has no audio that could be connected");
-            return Some(Cause::MediaMismatch);
-        };
-        let mismatch = self.callee.dialog.local_sdp.as_deref().is_some_and(|ours| !media::same_profiles(ours, &sdp));
-        if !late && mismatch {
-            tracing::warn!(call = %self.order.call_id, "the callee answered with another RTP profile than offered");
+        let Some(said) = heard(reply.sdp.as_deref()) else { return Some(Cause::MediaMismatch) };
+        let fits = if late { said.joins(&said) } else { said.answers(self.callee_voice.said()) };
+        if let Err(clash) = fits {
+            tracing::warn!(call = %self.order.call_id, %clash, "the callee's media cannot be connected");
             return Some(Cause::MediaMismatch);
         }
         match &self.agent {
@@ -68,7 +65,7 @@ impl Bridge {
                     self.strategy = Strategy::Placeholder;
                 }
                 self.invitations += 1;
-                let offer = self.agent_voice.say(&sdp);
+                let offer = self.agent_voice.join(&said);
                 return self.invite_agent(offer).await;
             }
         }
@@ -84,7 +81,7 @@ impl Bridge {
         // A last response was given, so another INVITE may follow.
         self.wants_offers = true;
         self.strategy = Strategy::Placeholder;
-        let offer = self.callee_voice.placeholder();
+        let offer = self.callee_voice.said().to_string();
         let sent = self.callee.invite_again(&offer, &self.callee_headers).await;
         (!sent).then_some(Cause::Refused(reply))
     }
@@ -102,9 +99,10 @@ impl Bridge {
         }
         match (reply.status, reply.sdp.clone()) {
             (200..300, answer) => {
-                let told = self.agent_voice.said();
-                let answer = answer.filter(|answer| !media::same_media(answer, told));
-                self.settle(answer).await
+                let agreed = self.agent.as_ref().and_then(|agent| heard(agent.dialog.remote_sdp.as_deref()));
+                let (told, now) = (self.agent_voice.said(), heard(answer.as_deref()));
+                let moved = now.filter(|now| agreed.is_some_and(|agreed| now.moved(told, &agreed).is_some()));
+                self.settle(moved).await
             }
             (491, _) => self.try_again_soon(Side::Callee),
             _ => Some(Cause::AgentFailed(reply)),

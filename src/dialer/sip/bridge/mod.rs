@@ -144,8 +144,8 @@ impl Bridge {
     /// Sends the callee's INVITE over `path`. `None`: nothing was sent.
     pub async fn call(around: Surroundings, order: CallOrder, path: Path, mut callee: Invitation) -> Option<Self> {
         let strategy = around.strategy;
-        let (mut callee_voice, agent_voice) = (around.voice(), around.voice());
-        let offer = callee_voice.placeholder();
+        let (callee_voice, agent_voice) = (around.voice(), around.voice());
+        let offer = callee_voice.said().to_string();
         callee.offer = (strategy != Strategy::Late).then_some(offer);
         let now = Instant::now();
         let callee_headers = callee.headers.clone();

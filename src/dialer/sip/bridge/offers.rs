@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use super::{Bridge, Cause, Phase, Side};
 use crate::dialer::sip::incoming::PeerOffer;
-use crate::dialer::sip::media;
 use crate::dialer::sip::message::Reply;
+use crate::dialer::sip::sdp::Description;
+use crate::dialer::sip::voice::heard;
 
 /// How long the one who made the Call-ID waits after offers crossed, at least and at most (RFC 3261, section 14.1).
 const AFTER_GLARE: (u64, u64) = (2_100, 4_000);
@@ -22,30 +23,24 @@ impl Bridge {
         let Some(leg) = leg.filter(|_| self.phase == Phase::Talking && self.relayed.is_none()) else {
             return offer.refuse();
         };
-        let (said, heard) = (leg.dialog.local_sdp.clone(), leg.dialog.remote_sdp.clone());
+        let (said, known) = (leg.dialog.local_sdp.clone(), heard(leg.dialog.remote_sdp.as_deref()));
         let contact = leg.dialog.contact.clone();
-        let (Some(said), Some(heard)) = (said, heard) else { return offer.refuse() };
-        match offer.sdp.clone() {
-            // Nothing new: the answer is what it was.
-            None => offer.accept(&contact, &said),
-            Some(new) if media::same_origin(&new, &heard) => offer.accept(&contact, &said),
+        let (Some(said), Some(known)) = (said, known) else { return offer.refuse() };
+        let asked = offer.sdp.is_none();
+        match heard(offer.sdp.as_deref()) {
+            // Nothing new: what was said holds.
+            None if asked => offer.accept(&contact, &said),
+            Some(new) if new.is_same_version(&known) => offer.accept(&contact, &said),
             Some(new) => self.relay(from, offer, &new).await,
+            None => offer.refuse(),
         }
     }
 
-    async fn relay(&mut self, from: Side, offer: PeerOffer, new: &str) {
+    async fn relay(&mut self, from: Side, offer: PeerOffer, new: &Description) {
         self.relayed = Some((from, offer));
         match (from, &mut self.agent) {
-            (Side::Callee, Some(agent)) => {
-                self.callee.dialog.remote_sdp = Some(new.to_owned());
-                let offer = self.agent_voice.pass(new);
-                agent.reoffer(&offer).await;
-            }
-            (Side::Agent, Some(agent)) => {
-                agent.dialog.remote_sdp = Some(new.to_owned());
-                let offer = self.callee_voice.pass(new);
-                self.callee.reoffer(&offer).await;
-            }
+            (Side::Callee, Some(agent)) => agent.reoffer(&self.agent_voice.pass(new)).await,
+            (Side::Agent, Some(_)) => self.callee.reoffer(&self.callee_voice.pass(new)).await,
             (_, None) => drop(self.relayed.take()),
         }
     }
@@ -57,9 +52,11 @@ impl Bridge {
             (Side::Agent, Some(agent)) => (&mut self.agent_voice, agent),
             (Side::Agent, None) => return,
         };
-        match reply.sdp.as_deref().filter(|_| reply.is_success()) {
-            Some(answer) => {
-                let answer = voice.pass(answer);
+        let answer = heard(reply.sdp.as_deref()).filter(|_| reply.is_success());
+        match answer.zip(heard(offer.sdp.as_deref())) {
+            Some((answer, asked)) => {
+                let answer = voice.answer(&answer, &asked);
+                leg.dialog.remote_sdp.clone_from(&offer.sdp);
                 offer.accept(&leg.dialog.contact, &answer);
                 leg.dialog.local_sdp = Some(answer);
             }
@@ -81,6 +78,6 @@ impl Bridge {
             (Side::Agent, Some(agent)) => (agent, &self.agent_voice),
             (Side::Agent, None) => return,
         };
-        leg.reoffer(voice.said()).await;
+        leg.reoffer(&voice.said().to_string()).await;
     }
 }
