@@ -82,7 +82,7 @@ pub struct Classification {
 }
 
 /// Whether an end of this scope uses up an attempt, unless something else is said.
-pub fn counts(scope: Scope) -> bool {
+pub const fn counts(scope: Scope) -> bool {
     matches!(scope, Scope::Callee | Scope::CallerNumber)
 }
 

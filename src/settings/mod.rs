@@ -20,6 +20,8 @@ mod layer_tests;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod sip_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod trunk_tests;

@@ -22,7 +22,7 @@ pub(super) struct Ending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Local(LocalCause, &'static str),
-    /// One of the causes, with one of the statuses.
+    /// One of the causes, with one of the statuses; these are ranges, because some rows hold for a hundred.
     Q850(&'static [u16], &'static [RangeInclusive<u16>]),
     Sip(&'static [RangeInclusive<u16>]),
 }
@@ -47,8 +47,7 @@ pub(super) struct Row {
 }
 
 const fn ending(result: CallResult, scope: Scope, trunk: TrunkState) -> Ending {
-    let counted = matches!(scope, Scope::Callee | Scope::CallerNumber);
-    Ending { result, scope, counted, trunk }
+    Ending { result, scope, counted: super::counts(scope), trunk }
 }
 
 const fn callee(result: CallResult) -> Ending {
@@ -73,12 +72,11 @@ const UNAVAILABLE: Ending = callee(CallResult::Unavailable);
 const INVALID: Ending = callee(CallResult::InvalidNumber);
 
 /// Without redirections: their causes tell why the call was to go elsewhere, not how it ended.
-const ANY: &[RangeInclusive<u16>] = &[400..=699];
+pub(super) const ANY: &[RangeInclusive<u16>] = &[400..=699];
 
 /// What the trunk says in its own name.
-const OWN_WORD: &[u16] = &[401, 402, 407, 415, 428, 429, 436, 437, 438, 482, 483, 488, 501, 606];
+pub(super) const OWN_WORD: [u16; 14] = [401, 402, 407, 415, 428, 429, 436, 437, 438, 482, 483, 488, 501, 606];
 
-/// Statuses of rows are spelled as ranges, because some rows hold for a hundred of them.
 const fn local(cause: LocalCause, rule: &'static str, only: Only, ending: Ending) -> Row {
     Row { step: Step::Local(cause, rule), only, ending }
 }
@@ -215,7 +213,7 @@ impl Row {
         }
     }
 
-    fn suffix(&self) -> &'static str {
+    pub(super) fn suffix(&self) -> &'static str {
         match self.only {
             Only::Always | Only::Silent => "",
             Only::Rang => "-rang",
