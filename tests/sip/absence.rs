@@ -1,6 +1,6 @@
 //! Trunks that are not there, or only partly.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cases::{answered, assert_tells, case};
 use crate::exchange::{Case, Exchange, Other};
@@ -36,9 +36,17 @@ async fn servers_that_do_not_answer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_are_asked_whether_they_are_there() {
     let cases = [
-        Case { trunk: "options_seconds = 1", callees: 2, ..case("asked", play("is_asked").times(2)) },
-        Case { trunk: "options_seconds = 1", carrier: Other::Silent, ..case("asked-in-vain", play("is_asked")) },
+        Case { trunk: "options_seconds = 1", callees: 3, ..case("asked", play("is_asked").times(3)) },
+        Case { carrier: Other::Absent, trunk: "transport = \"tcp\"", ..case("absent", play("is_asked")) },
     ];
     let exchange = Exchange::idle("options", &cases).await;
+    let check = exchange.site.command(&["check", "--connect", "--json"]).output().unwrap();
+    assert_eq!(check.status.code(), Some(1), "a trunk is not there: {check:?}");
+    let told: Value = serde_json::from_slice(&check.stdout).unwrap();
+    assert_eq!(told["status"], "UNREACHABLE");
+    let servers = told["servers"].as_array().unwrap();
+    let of = |trunk: &str| servers.iter().find(|server| server["trunk"] == trunk).unwrap();
+    assert_eq!(of("asked")["sipStatus"], 200, "{told}");
+    assert!(of("absent")["error"].as_str().unwrap().contains("refused"), "{told}");
     exchange.finish_carrier("asked").await;
 }

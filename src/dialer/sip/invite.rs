@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsipstack::dialog::authenticate::{AuthRetry, Credential, handle_client_authenticate};
+use rsipstack::dialog::authenticate::AuthRetry;
 use rsipstack::sip::{HasHeaders, Header, HeadersExt, Request, Response, SipMessage};
 use rsipstack::transaction::transaction::Transaction;
-use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::challenge;
 use super::dialog::{self, Dialog};
 use super::leg::Signal;
 use super::stack::{Path, Stack};
@@ -129,7 +129,7 @@ impl Pending {
 
     fn take_back(&self, invite: &Request) -> Instant {
         let (stack, path, cancel) = (self.stack.clone(), self.path.clone(), dialog::cancel(invite));
-        tokio::spawn(async move { stack.ask(cancel, &path).await });
+        tokio::spawn(async move { stack.ask(cancel, &path, None).await });
         Instant::now() + CANCELLING
     }
 
@@ -137,15 +137,11 @@ impl Pending {
     async fn answer_challenge(
         &mut self,
         transaction: &Transaction,
-        challenge: &Response,
+        last: &Response,
         credentials: Option<&Credentials>,
     ) -> Option<Transaction> {
-        let Credentials { username, password } = credentials?;
-        let (username, password) = (username.clone(), password.expose_secret().to_owned());
-        let credential = Credential { username, password, realm: None, auth_username: None };
-        let number = transaction.original.cseq_header().ok()?.seq().ok()? + 1;
-        let next = handle_client_authenticate(number, transaction, challenge.clone(), &credential).await;
-        let mut next = next.inspect_err(|error| tracing::warn!(%error, "a challenge cannot be answered")).ok()?;
+        let mut next = challenge::answered(transaction, last, credentials).await?;
+        let number = next.original.cseq_header().ok()?.seq().ok()?;
         let headers = next.original.headers();
         let credentials: Vec<_> = headers.iter().filter_map(credential_line).collect();
         self.stack.answers.close(&self.dialog.call_id, self.dialog.invite_sequence);

@@ -275,7 +275,7 @@ impl Leg {
         if self.state != State::Gone {
             self.state = State::Gone;
             let bye = self.dialog.bye();
-            self.stack.ask(bye, &self.path).await;
+            self.stack.ask(bye, &self.path, self.credentials.as_ref()).await;
         }
         last
     }

@@ -53,10 +53,6 @@ impl Reply {
         Self::local(503, "Service Unavailable")
     }
 
-    pub fn is_final(&self) -> bool {
-        self.status >= 200
-    }
-
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }

@@ -5,6 +5,7 @@
 //! calls of one trunk.
 
 mod bridge;
+mod challenge;
 mod dialog;
 mod header;
 mod incoming;
@@ -16,6 +17,7 @@ mod line;
 mod message;
 mod peer;
 pub mod sdp;
+mod secure;
 mod servers;
 mod sink;
 mod sockets;
@@ -36,10 +38,10 @@ use super::{CallOrder, Dialer, Fate, PlacedCall};
 use crate::clock::Clock;
 use crate::domain::callee::FailedReason;
 use crate::domain::ids::{CallId, TrunkName};
-use crate::settings::SipTrunk;
+use crate::settings::{Bind, Settings, Sip, SipTrunk, Trunk};
 use judge::Judge;
 use line::Line;
-use servers::{Server, Servers};
+use servers::Servers;
 pub use stack::Stack;
 
 /// How long the last request of a call may go without a response, and a little: 64*T1 and more.
@@ -65,7 +67,7 @@ impl Drop for Up {
 impl SipDialer {
     /// Begins to look after the trunk's servers.
     pub fn new(trunk: TrunkName, settings: SipTrunk, stack: &Arc<Stack>, clock: Arc<dyn Clock>) -> Self {
-        let servers = Servers::new(Server::peers(&settings));
+        let servers = Servers::new(&settings, stack);
         if let Some(every) = settings.options {
             servers.keep_asking(stack, &trunk.0, every);
         }
@@ -81,6 +83,32 @@ impl SipDialer {
             wants_offers: AtomicBool::new(false),
         }))
     }
+}
+
+/// Whether a server of a trunk is there.
+#[derive(Debug)]
+pub struct Probe {
+    pub trunk: TrunkName,
+    pub server: String,
+    /// What it said to OPTIONS.
+    pub answer: Result<u16, String>,
+}
+
+/// Asks every server of every SIP trunk whether it is there, from ports that the system chooses, so that a daemon may run
+/// beside.
+pub async fn probe(settings: &Settings) -> std::io::Result<Vec<Probe>> {
+    let free = |bind: &Bind| Bind { address: (bind.address.ip(), 0).into(), ..*bind };
+    let sip = Sip { bind: settings.sip.bind.iter().map(free).collect(), ..settings.sip.clone() };
+    let stack = Stack::open(&sip)?;
+    let mut probes = Vec::new();
+    for (trunk, settings) in &settings.trunks {
+        let Trunk::Sip(settings) = settings else { continue };
+        for server in Servers::new(settings, &stack).in_order() {
+            let answer = server.ping(&stack).await.map_err(|error| error.to_string());
+            probes.push(Probe { trunk: trunk.clone(), server: server.peer.to_string(), answer });
+        }
+    }
+    Ok(probes)
 }
 
 impl Dialer for SipDialer {

@@ -25,6 +25,16 @@ impl From<settings::Transport> for Transport {
     }
 }
 
+impl From<Transport> for rsipstack::sip::Transport {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Udp => Self::Udp,
+            Transport::Tcp => Self::Tcp,
+            Transport::Tls => Self::Tls,
+        }
+    }
+}
+
 impl Transport {
     /// As a `Via` spells it.
     pub fn as_str(self) -> &'static str {

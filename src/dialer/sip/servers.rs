@@ -11,11 +11,15 @@ use std::time::{Duration, Instant};
 use rsipstack::sip::{Method, Request};
 
 use super::peer::{Peer, Transport};
+use super::secure::Trust;
 use super::stack::{Path, Stack, Unreachable};
 use crate::settings::{Place, SipTrunk};
 
 /// How long a name's address is used before it is looked up again.
 const FRESH: Duration = Duration::from_secs(60);
+
+/// How long a server may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One server.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ impl Server {
     }
 
     /// Where a trunk's servers are. A domain is asked for its addresses only, not for its services.
-    pub fn peers(settings: &SipTrunk) -> Vec<Peer> {
+    fn peers(settings: &SipTrunk) -> Vec<Peer> {
         let transport = Transport::from(settings.transport);
         match &settings.place {
             Place::Domain(domain) => vec![Peer::new(transport, domain, None)],
@@ -60,10 +64,9 @@ impl Server {
         let call_id = format!("options-{}", uuid::Uuid::new_v4().simple());
         let mut dialog = stack.dialog(&path, &call_id, ("calltaskd", &uri));
         let options: Request = dialog.question(Method::Options);
-        let reply = stack.ask(options, &path).await;
-        match reply.local {
-            true => Err(Unreachable::silent(&self.peer)),
-            false => Ok(reply.status),
+        match tokio::time::timeout(PATIENCE, stack.ask(options, &path, None)).await {
+            Ok(reply) if !reply.local => Ok(reply.status),
+            _ => Err(Unreachable::silent(&self.peer)),
         }
     }
 
@@ -84,7 +87,13 @@ impl Server {
 pub struct Servers(Vec<Arc<Server>>);
 
 impl Servers {
-    pub fn new(peers: Vec<Peer>) -> Self {
+    /// Those of a trunk; what it trusts is made known to the stack.
+    pub fn new(settings: &SipTrunk, stack: &Stack) -> Self {
+        let peers = Server::peers(settings);
+        for peer in peers.iter().filter(|peer| peer.transport == Transport::Tls) {
+            let trust = Trust { authorities: settings.ca.clone(), certificate: settings.certificate.clone() };
+            stack.trust(peer.clone(), trust);
+        }
         Self(peers.into_iter().map(|peer| Arc::new(Server::new(peer))).collect())
     }
 

@@ -7,24 +7,34 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use rsipstack::sip::Transport as Via;
 use rsipstack::transport::tcp_listener::TcpListenerConnection;
+use rsipstack::transport::tls::{TlsConfig, TlsListenerConnection};
 use rsipstack::transport::udp::{UdpConnection, UdpInner};
 use rsipstack::transport::{SipAddr, SipConnection};
+use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
 use super::peer::Transport;
-use crate::settings::{Bind, HostPort};
+use crate::settings::{Bind, Certificate, HostPort};
 
 /// A burst of calls must fit: the system's own default loses some of it.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// Opens one; gives the address that it has got.
-pub(super) fn open(bind: &Bind, end: &CancellationToken) -> io::Result<(SipConnection, SocketAddr)> {
-    listen(bind, end).map_err(|error| {
+pub(super) fn open(
+    bind: &Bind,
+    certificate: Option<&Certificate>,
+    end: &CancellationToken,
+) -> io::Result<(SipConnection, SocketAddr)> {
+    listen(bind, certificate, end).map_err(|error| {
         io::Error::new(error.kind(), format!("sip.bind {}:{}: {error}", bind.transport.as_str(), bind.address))
     })
 }
 
-fn listen(bind: &Bind, end: &CancellationToken) -> io::Result<(SipConnection, SocketAddr)> {
+fn listen(
+    bind: &Bind,
+    certificate: Option<&Certificate>,
+    end: &CancellationToken,
+) -> io::Result<(SipConnection, SocketAddr)> {
     match bind.transport.into() {
         Transport::Udp => {
             let domain = socket2::Domain::for_address(bind.address);
@@ -38,21 +48,33 @@ fn listen(bind: &Bind, end: &CancellationToken) -> io::Result<(SipConnection, So
                 UdpInner { addr: SipAddr { r#type: Some(Via::Udp), addr: address.into() }, conn: Arc::new(socket) };
             // It awaits nothing.
             let connection = UdpConnection::attach(inner, None, Some(end.child_token())).now_or_never();
-            let connection = connection.ok_or_else(|| io::Error::other("the socket is not ready"))?;
+            let connection = connection.ok_or_else(not_ready)?;
             Ok((SipConnection::Udp(connection), address))
         }
         Transport::Tcp => {
             // The library binds it later, and says nothing when it cannot.
             drop(std::net::TcpListener::bind(bind.address)?);
-            let listener = TcpListenerConnection::new(bind.address, None).now_or_never();
-            let listener = listener.ok_or_else(|| io::Error::other("the socket is not ready"))?;
+            let listener = TcpListenerConnection::new(bind.address, None).now_or_never().ok_or_else(not_ready)?;
             Ok((SipConnection::TcpListener(listener.map_err(io::Error::other)?), bind.address))
         }
-        Transport::Tls => Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "the daemon does not accept TLS connections yet; trunks over TLS are called over connections that it opens",
-        )),
+        Transport::Tls => {
+            drop(std::net::TcpListener::bind(bind.address)?);
+            let own = certificate.ok_or_else(|| io::Error::other("it needs a certificate"))?;
+            let config = TlsConfig {
+                cert: Some(own.chain.clone().into_bytes()),
+                key: Some(own.key.expose_secret().as_bytes().to_vec()),
+                ..TlsConfig::default()
+            };
+            let listener =
+                TlsListenerConnection::new(bind.address, None, config).now_or_never().ok_or_else(not_ready)?;
+            Ok((SipConnection::TlsListener(listener.map_err(io::Error::other)?), bind.address))
+        }
     }
+}
+
+/// The library's constructors are asynchronous, and wait for nothing.
+fn not_ready() -> io::Error {
+    io::Error::other("the socket is not ready")
 }
 
 /// The address that the sink is offered at: what peers know us by, else what is bound, else what the system would use.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rsipstack::EndpointBuilder;
-use rsipstack::sip::{Host, HostWithPort, Request, SipMessage, Transport as Via};
+use rsipstack::dialog::authenticate::AuthRetry;
+use rsipstack::sip::{Request, Response, SipMessage};
 use rsipstack::transaction::endpoint::{EndpointInnerRef, EndpointOption};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::Transaction;
@@ -23,8 +24,9 @@ use super::incoming::{self, Legs};
 use super::inspector::{Answers, Inspector, REPEATS, Stray};
 use super::message::Reply;
 use super::peer::{Peer, Transport};
-use super::{sink, sockets};
-use crate::settings::{Bind, HostPort, Sip};
+use super::secure::{Secure, Trust};
+use super::{challenge, sink, sockets};
+use crate::settings::{Bind, Credentials, HostPort, Sip};
 
 /// Above every ring timeout: it is ours that cancels.
 const TIMER_C: Duration = Duration::from_secs(600);
@@ -70,6 +72,7 @@ pub struct Stack {
     binds: Vec<Bind>,
     public: Option<HostPort>,
     sink: SocketAddr,
+    secure: Secure,
     end: CancellationToken,
 }
 
@@ -92,7 +95,7 @@ impl Stack {
         let transports = TransportLayer::new(end.child_token());
         let mut binds = Vec::new();
         for bind in &settings.bind {
-            let (connection, address) = sockets::open(bind, &end)?;
+            let (connection, address) = sockets::open(bind, settings.certificate.as_ref(), &end)?;
             transports.add_transport(connection);
             binds.push(Bind { address, ..*bind });
         }
@@ -116,8 +119,16 @@ impl Stack {
         let requests = endpoint.incoming_transactions().map_err(io::Error::other)?;
         let legs = Arc::new(Legs::default());
         let endpoint = endpoint.inner;
-        let stack =
-            Arc::new(Self { endpoint: endpoint.clone(), answers, legs: legs.clone(), binds, public, sink, end });
+        let stack = Arc::new(Self {
+            endpoint: endpoint.clone(),
+            answers,
+            legs: legs.clone(),
+            binds,
+            public,
+            sink,
+            secure: Secure::default(),
+            end,
+        });
         tokio::spawn(async move { endpoint.serve().await });
         tokio::spawn(incoming::serve(requests, legs));
         tokio::spawn(keep_tidy(Arc::downgrade(&stack), inbox));
@@ -127,29 +138,42 @@ impl Stack {
     /// The way to a peer: at once for datagrams and for a connection that is open.
     pub async fn path(&self, peer: &Peer) -> Result<Path, Unreachable> {
         let fail = |reason: String| Unreachable { peer: peer.clone(), reason };
-        let target = SipAddr { r#type: Some(via(peer.transport)), addr: self.place_of(peer).await.map_err(fail)? };
-        let looking = self.endpoint.transport_layer.lookup(&target, None);
-        match tokio::time::timeout(CONNECTING, looking).await {
-            Ok(Ok((connection, address))) => Ok(Path { peer: peer.clone(), connection, address }),
-            Ok(Err(error)) => Err(fail(error.to_string())),
+        match tokio::time::timeout(CONNECTING, self.reach(peer)).await {
+            Ok(reached) => reached.map_err(fail),
             Err(_) => Err(fail("no connection in time".to_owned())),
         }
     }
 
-    /// Host and port for the library. It looks names up by itself only where it needs them, for TLS.
-    async fn place_of(&self, peer: &Peer) -> Result<HostWithPort, String> {
-        let host = match peer.host.parse::<IpAddr>() {
-            Ok(address) => Host::IpAddr(address),
-            Err(_) if peer.transport == Transport::Tls => Host::Domain(peer.host.clone().into()),
-            Err(_) => {
-                let found = tokio::net::lookup_host((peer.host.as_str(), peer.port)).await;
-                let mut found = found.map_err(|error| error.to_string())?;
-                let family = |address: &SocketAddr| self.binds.iter().any(|bind| same_family(bind, *address));
-                let first = found.find(family).ok_or_else(|| "its name has no address that we can use".to_owned())?;
-                Host::IpAddr(first.ip())
-            }
-        };
-        Ok(HostWithPort { host, port: Some(peer.port.into()) })
+    async fn reach(&self, peer: &Peer) -> Result<Path, String> {
+        if let Some(path) = self.secure.open_path(peer) {
+            return Ok(path);
+        }
+        let address = self.address_of(peer).await?;
+        if peer.transport == Transport::Tls {
+            let path = self.secure.connect(peer, address, self.end.child_token()).await?;
+            self.endpoint.transport_layer.add_connection(path.connection.clone());
+            self.secure.keep(&path);
+            return Ok(path);
+        }
+        let target = SipAddr { r#type: Some(peer.transport.into()), addr: address.into() };
+        let (connection, address) =
+            self.endpoint.transport_layer.lookup(&target, None).await.map_err(|error| error.to_string())?;
+        Ok(Path { peer: peer.clone(), connection, address })
+    }
+
+    async fn address_of(&self, peer: &Peer) -> Result<SocketAddr, String> {
+        if let Ok(ip) = peer.host.parse::<IpAddr>() {
+            return Ok((ip, peer.port).into());
+        }
+        let found = tokio::net::lookup_host((peer.host.as_str(), peer.port)).await;
+        let mut found = found.map_err(|error| error.to_string())?;
+        let usable = |address: &SocketAddr| self.binds.iter().any(|bind| bind.address.is_ipv4() == address.is_ipv4());
+        found.find(usable).ok_or_else(|| "its name has no address that we can use".to_owned())
+    }
+
+    /// Says whom a server over TLS must be vouched for by.
+    pub fn trust(&self, peer: Peer, trust: Trust) {
+        self.secure.trust(peer, trust);
     }
 
     /// Host and port that a peer is to send to: for `Via` and `Contact`.
@@ -196,6 +220,11 @@ impl Stack {
 
     /// The way of requests within a dialog: to its first proxy, or to the other side itself.
     pub async fn path_within(&self, dialog: &Dialog) -> Result<Path, Unreachable> {
+        // A connection over TLS that is open is to whom it should be: what the other side calls itself need not be in its
+        // certificate.
+        if let Some(path) = self.secure.open_path(&dialog.peer) {
+            return Ok(path);
+        }
         let peer = Peer::of_uri(dialog.next_hop(), dialog.peer.transport).unwrap_or_else(|| dialog.peer.clone());
         match self.path(&peer).await {
             Ok(path) => Ok(path),
@@ -213,21 +242,22 @@ impl Stack {
         Some(transaction)
     }
 
-    /// Sends a request that is no INVITE and waits for its last response.
-    pub(super) async fn ask(&self, request: Request, path: &Path) -> Reply {
+    /// Sends a request that is no INVITE and waits for its last response; answers a challenge once.
+    pub(super) async fn ask(&self, request: Request, path: &Path, credentials: Option<&Credentials>) -> Reply {
         let Some(mut transaction) = self.transaction(request, path) else { return Reply::unreachable() };
-        if transaction.send().await.is_err() {
-            return Reply::unreachable();
-        }
-        while let Some(message) = transaction.receive().await {
-            if let SipMessage::Response(response) = message {
-                let reply = Reply::of(&response);
-                if reply.is_final() {
-                    return reply;
-                }
+        let mut challenges = AuthRetry::new();
+        loop {
+            if transaction.send().await.is_err() {
+                return Reply::unreachable();
+            }
+            let Some(response) = last_response(&mut transaction).await else { return Reply::nothing() };
+            let challenged = matches!(response.status_code.code(), 401 | 407);
+            let known = credentials.filter(|_| challenged && challenges.should_answer(&response));
+            match challenge::answered(&transaction, &response, known).await {
+                Some(next) => transaction = next,
+                None => return Reply::of(&response),
             }
         }
-        Reply::nothing()
     }
 
     /// Sends a request that gets no response: an ACK.
@@ -247,6 +277,16 @@ impl Stack {
         let stats = self.endpoint.get_stats();
         stats.running_transactions + stats.waiting_ack + self.legs.count()
     }
+}
+
+async fn last_response(transaction: &mut Transaction) -> Option<Response> {
+    while let Some(message) = transaction.receive().await {
+        match message {
+            SipMessage::Response(response) if response.status_code.code() >= 200 => return Some(response),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Sends what answers that nobody waits for need, and forgets old ones.
@@ -278,23 +318,11 @@ impl Stack {
                 let (ack, number) = (dialog.ack(None), dialog.invite_sequence);
                 self.tell(ack, &path).await;
                 let bye = dialog.bye();
-                let over = tokio::time::timeout(REPEATS, self.ask(bye, &path)).await;
+                let over = tokio::time::timeout(REPEATS, self.ask(bye, &path, None)).await;
                 tracing::info!(peer = %path.peer, number, ended = over.is_ok(), "an answer that nobody waited for was hung up");
             }
         }
     }
-}
-
-fn via(transport: Transport) -> Via {
-    match transport {
-        Transport::Udp => Via::Udp,
-        Transport::Tcp => Via::Tcp,
-        Transport::Tls => Via::Tls,
-    }
-}
-
-fn same_family(bind: &Bind, address: SocketAddr) -> bool {
-    bind.address.is_ipv4() == address.is_ipv4()
 }
 
 fn bracketed(ip: IpAddr) -> String {
