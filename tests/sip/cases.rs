@@ -18,6 +18,9 @@ pub const fn case(name: &'static str, carrier: Script) -> Case {
         trunk: "",
         closed_first: false,
         loses_each_once: false,
+        host: "127.0.0.1",
+        trunk_port: 0,
+        carrier_port: 0,
         callees: 1,
     }
 }

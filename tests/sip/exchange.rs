@@ -16,7 +16,7 @@ use crate::harness::plan::Plan;
 use crate::harness::site::{Site, folder};
 use crate::ports;
 use crate::relay::Relay;
-use crate::sipp::{Counted, Script, Sipp, program};
+use crate::sipp::{Counted, Ports, Script, Sipp, program};
 
 /// Above Timer B, with which a trunk that says nothing is given up.
 const LONGEST_CALL: Duration = Duration::from_secs(50);
@@ -43,6 +43,12 @@ pub struct Case {
     pub closed_first: bool,
     /// Between the daemon and the carrier, each message is lost once.
     pub loses_each_once: bool,
+    /// The name of the trunk's server.
+    pub host: &'static str,
+    /// The port of the trunk's server, when it is not the carrier's own.
+    pub trunk_port: u16,
+    /// The carrier's own port, when somebody else knows it.
+    pub carrier_port: u16,
     pub callees: u32,
 }
 
@@ -53,9 +59,9 @@ enum Player {
 }
 
 impl Player {
-    fn start((program, folder, known_as): (&str, &Path, Option<u16>), name: &str, other: Other) -> Self {
+    fn start((program, folder): (&str, &Path), name: &str, (other, ports): (Other, Ports)) -> Self {
         match other {
-            Other::Plays(script) => Self::Sipp(Sipp::launch(program, &folder.join(name), script, known_as)),
+            Other::Plays(script) => Self::Sipp(Sipp::launch(program, &folder.join(name), script, ports)),
             Other::Silent => Self::Silent(UdpSocket::bind("127.0.0.1:0").unwrap()),
             Other::Absent => Self::Absent(ports::free()),
         }
@@ -116,10 +122,12 @@ impl Exchange {
         let (mut players, mut more) = (Vec::new(), sip_settings());
         for case in cases {
             let relay = if case.loses_each_once { Some(Relay::open().await) } else { None };
-            let way = (program.as_str(), folder.as_path(), relay.as_ref().map(Relay::port));
-            let carrier = Player::start(way, &format!("{}-carrier", case.name), case.carrier);
-            let agent = Player::start((way.0, way.1, None), &format!("{}-agent", case.name), case.agent);
-            let port = relay.as_ref().map_or(carrier.port(), Relay::port);
+            let way = (program.as_str(), folder.as_path());
+            let known_as = Ports { own: case.carrier_port, told: relay.as_ref().map_or(0, Relay::port) };
+            let carrier = Player::start(way, &format!("{}-carrier", case.name), (case.carrier, known_as));
+            let agent = Player::start(way, &format!("{}-agent", case.name), (case.agent, Ports::default()));
+            let relayed = relay.as_ref().map_or(carrier.port(), Relay::port);
+            let port = if case.trunk_port == 0 { relayed } else { case.trunk_port };
             writeln!(more, "{}", trunk_settings(case, port)).unwrap();
             if let Some(relay) = relay {
                 relay.serve(carrier.port());
@@ -208,10 +216,10 @@ impl Exchange {
 }
 
 fn trunk_settings(case: &Case, port: u16) -> String {
-    let Case { name, trunk, closed_first, .. } = case;
+    let Case { name, trunk, closed_first, host, .. } = case;
     let first = if *closed_first { format!("127.0.0.1:{},", ports::free()) } else { String::new() };
     let options = if trunk.contains("options_seconds") { "" } else { "options_seconds = 0" };
-    format!("[trunks.{name}]\nkind = \"sip\"\naddress = \"{first}127.0.0.1:{port}\"\n{options}\n{trunk}")
+    format!("[trunks.{name}]\nkind = \"sip\"\naddress = \"{first}{host}:{port}\"\n{options}\n{trunk}")
 }
 
 /// A callee whose variables would like to be headers.
@@ -222,5 +230,6 @@ fn row(index: usize) -> Value {
 
 /// The daemon's own end: a port of its own, and no second attempt of what is not counted while a test looks.
 fn sip_settings() -> String {
-    format!("[sip]\nbind = \"udp:127.0.0.1:{}\"\n", ports::free())
+    let port = ports::free();
+    format!("[sip]\nbind = \"udp:127.0.0.1:{port},tcp:127.0.0.1:{port}\"\n")
 }

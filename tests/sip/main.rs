@@ -11,6 +11,7 @@ mod cases;
 mod endings;
 mod exchange;
 mod ports;
+mod proxy;
 mod relay;
 mod sipp;
 mod stop;

@@ -70,6 +70,13 @@ impl Script {
     }
 }
 
+/// The port that it has, and the one that it tells its peer; 0 where it does not matter.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ports {
+    pub own: u16,
+    pub told: u16,
+}
+
 /// A running SIPp.
 pub struct Sipp {
     script: Script,
@@ -86,11 +93,12 @@ pub struct Counted {
 }
 
 impl Sipp {
-    /// Starts it on a port of its own; with `known_as`, it tells another one to its peer.
-    pub fn launch(program: &str, folder: &Path, script: Script, known_as: Option<u16>) -> Self {
+    /// Starts it, on a port of its own where none is given.
+    pub fn launch(program: &str, folder: &Path, script: Script, ports: Ports) -> Self {
         fs::create_dir_all(folder).unwrap();
-        let (port, media) = (ports::free(), ports::free());
-        script.write(&folder.join("scenario.xml"), known_as.unwrap_or(port));
+        let chosen = |port: u16, otherwise: u16| if port == 0 { otherwise } else { port };
+        let (port, media) = (chosen(ports.own, ports::free()), ports::free());
+        script.write(&folder.join("scenario.xml"), chosen(ports.told, port));
         let log = File::create(folder.join("screen")).unwrap();
         let child = Command::new(program)
             .current_dir(folder)
