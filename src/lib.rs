@@ -24,6 +24,7 @@ pub mod objects;
 pub mod store;
 
 // Stages, in the order of the flow.
+pub mod archivist;
 pub mod consumer;
 pub mod dialer;
 pub mod dispatcher;

@@ -16,6 +16,16 @@ const HEARTBEAT_SECONDS: u16 = 10;
 /// How long the broker may take to let us in or out.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The broker's host and port, and its virtual host when that is not the usual one.
+pub(super) fn address(url: &SecretString) -> String {
+    let Ok(uri) = url.expose_secret().parse::<AMQPUri>() else {
+        return "an address that is no AMQP URL".to_owned();
+    };
+    let AMQPUri { authority, vhost, .. } = uri;
+    let address = format!("{}:{}", authority.host, authority.port);
+    if vhost == "/" { address } else { format!("{address}, virtual host {vhost}") }
+}
+
 /// One connection; several stages may have channels on it.
 #[derive(Debug)]
 pub struct Link {
@@ -64,5 +74,18 @@ impl Link {
             // The peer may be gone already: then there is nothing to close.
             drop(tokio::time::timeout(PATIENCE, connection.close(200, "bye".into())).await);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_no_password() {
+        let of = |url: &str| address(&SecretString::from(url));
+        assert_eq!(of("amqp://user:secret@mq.example:5673/%2f"), "mq.example:5673");
+        assert_eq!(of("amqps://user:secret@mq.example/calls"), "mq.example:5671, virtual host calls");
+        assert!(!of("http://user:secret@mq.example").contains("secret"));
     }
 }

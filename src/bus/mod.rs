@@ -40,6 +40,10 @@ pub struct Bus {
     pub consuming: Link,
     pub publishing: Link,
     pub topology: Topology,
+    /// Where the broker is, for people: without the user and the password.
+    pub address: String,
+    /// What all its names begin with.
+    pub prefix: String,
     /// How long a publish and its confirm may take.
     pub publish_timeout: Duration,
     /// Messages published before their confirms are awaited.
@@ -53,6 +57,8 @@ impl Bus {
             consuming: link("consuming"),
             publishing: link("publishing"),
             topology: Topology::new(&settings.prefix),
+            address: link::address(&settings.url),
+            prefix: settings.prefix.clone(),
             publish_timeout: settings.publish_timeout,
             confirm_window: usize::try_from(settings.confirm_window).unwrap_or(1),
         }

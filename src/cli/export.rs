@@ -1,6 +1,6 @@
 //! `calltaskd export`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,9 +9,11 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::reply::{items, number, task_address, text};
+use super::download::{Download, file_name};
+use super::listing::Listing;
+use super::readable::fields;
+use super::reply::{number, task_address, text};
 use super::session::Session;
-use super::table::Table;
 use super::{Once, output, reply};
 use crate::objects::Shelf;
 use crate::settings::Settings;
@@ -25,6 +27,8 @@ pub enum ExportCommand {
     Create(ExportCreate),
     /// List the exports, the newest first
     List(ExportList),
+    /// Show an export: its state, and where its file is
+    Show(ExportShow),
     /// Fetch the file of an export, and compare it with its SHA-256
     Download(ExportDownload),
 }
@@ -34,6 +38,7 @@ pub struct ExportCreate {
     /// The task's id, or its name
     #[arg(long)]
     task: String,
+    /// Its name, also that of the file
     #[arg(long)]
     name: String,
     /// CSV or XLSX
@@ -56,6 +61,13 @@ pub struct ExportList {
     task: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub struct ExportShow {
+    /// The id of the export
+    #[arg(value_name = "UUID")]
+    id: Uuid,
+}
+
 /// The file is read from where the daemon put it: a folder that this machine sees, or the bucket of the settings.
 #[derive(Debug, Args)]
 pub struct ExportDownload {
@@ -75,6 +87,7 @@ impl ExportCommand {
         match self {
             Self::Create(export) => export.create(session).await,
             Self::List(filter) => filter.list(session).await,
+            Self::Show(wanted) => wanted.show(session).await,
             Self::Download(wanted) => wanted.download(session, settings).await,
         }
     }
@@ -109,29 +122,26 @@ impl ExportCreate {
 
 impl ExportList {
     async fn list(self, session: &Session) -> anyhow::Result<ExitCode> {
-        let mut client = session.client().await?;
-        let mut table = Table::new(["NAME", "STATE", "EXPORT ID", "FORMAT", ">ROWS", "CREATED"]);
-        let mut question = self.task.as_deref().map_or_else(|| json!({}), task_address);
-        question["limit"] = json!(1_000);
-        loop {
-            let page = client.query("export.list", &question).await?;
-            if session.json {
-                output::line(&page.to_string())?;
-            }
-            reply::judge(&page)?;
-            for export in items(&page, "items") {
-                let [name, state, id] = ["name", "state", "exportId"].map(|key| text(export, key).to_owned());
-                let [format, created] = ["format", "createdAt"].map(|key| text(export, key).to_owned());
-                table.row([name, state, id, format, number(export, "rows").to_string(), created]);
-            }
-            match page.get("next") {
-                Some(next) => question["after"] = next.clone(),
-                None => break,
-            }
-        }
-        if !session.json {
-            output::line(&if table.is_empty() { "no exports".to_owned() } else { table.to_string() })?;
-        }
+        let listing = Listing {
+            query: "export.list",
+            question: self.task.as_deref().map_or_else(|| json!({}), task_address),
+            headings: ["NAME", "STATE", "EXPORT ID", "FORMAT", ">ROWS", "CREATED"],
+            nothing: "no exports",
+        };
+        let row = |export: &Value| {
+            let [name, state, id] = ["name", "state", "exportId"].map(|key| text(export, key).to_owned());
+            let [format, created] = ["format", "createdAt"].map(|key| text(export, key).to_owned());
+            [name, state, id, format, number(export, "rows").to_string(), created]
+        };
+        listing.print(session, row).await
+    }
+}
+
+impl ExportShow {
+    async fn show(self, session: &Session) -> anyhow::Result<ExitCode> {
+        let answer = session.query("export.get", &json!({"exportId": self.id})).await?;
+        let first = ["name", "exportId", "state", "reason", "format", "status", "taskId", "rows", "bytes", "location"];
+        session.show(&answer, |answer| fields(answer.get("export").unwrap_or(&Value::Null), &first))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -142,25 +152,18 @@ impl ExportDownload {
         let export = answer.get("export").unwrap_or(&Value::Null);
         let location = text(export, "location");
         let path = self.output.unwrap_or_else(|| default_path(export));
-        let shelf = Shelf::open(&settings.exports)?;
-        let unfinished = unfinished(&path);
-        let fetched = shelf.fetch(location, &unfinished).await;
+        let shelf = Shelf::open(&settings.exports.place)?;
+        let download = Download::to(path);
+        let fetched = shelf.fetch(location, &download.unfinished).await;
         let content = fetched.with_context(|| format!("{location} cannot be read from here"))?;
         if content.sha256 != text(export, "sha256") {
-            drop(std::fs::remove_file(&unfinished));
+            download.give_up();
             bail!("{location} is not what the export's SHA-256 says; order the export again");
         }
-        std::fs::rename(&unfinished, &path).with_context(|| path.display().to_string())?;
-        let told = json!({"export": export, "file": path.display().to_string()});
-        let line = || {
-            format!(
-                "{}: {} rows, {} bytes, SHA-256 {}",
-                path.display(),
-                number(export, "rows"),
-                content.bytes,
-                content.sha256
-            )
-        };
+        let file = download.finish()?;
+        let told = json!({"export": export, "file": file});
+        let line =
+            || format!("{file}: {} rows, {} bytes, SHA-256 {}", number(export, "rows"), content.bytes, content.sha256);
         output::line(&if session.json { told.to_string() } else { line() })?;
         Ok(ExitCode::SUCCESS)
     }
@@ -184,27 +187,5 @@ impl ExportDownload {
 
 /// The export's name, without what could lead out of the folder.
 fn default_path(export: &Value) -> PathBuf {
-    let fits = |c: char| if c == '/' || c == '\\' || c.is_control() { '-' } else { c };
-    let name: String = text(export, "name").trim_start_matches('.').chars().map(fits).collect();
-    PathBuf::from(format!("{name}.{}", text(export, "format").to_lowercase()))
-}
-
-/// Beside the file: a name that says that it is not whole.
-fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".unfinished");
-    path.with_file_name(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_leads_to_no_other_folder() {
-        let path = |name| default_path(&json!({"name": name, "format": "CSV"}));
-        assert_eq!(path("Monday, all"), PathBuf::from("Monday, all.csv"));
-        assert_eq!(path("../../etc/passwd"), PathBuf::from("-..-etc-passwd.csv"));
-        assert_eq!(unfinished(Path::new("a/b.csv")), PathBuf::from("a/b.csv.unfinished"));
-    }
+    PathBuf::from(format!("{}.{}", file_name(text(export, "name")), text(export, "format").to_lowercase()))
 }

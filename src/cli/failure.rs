@@ -35,7 +35,25 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         Some(_) => eprintln!("{}", in_words(error)),
         None => eprintln!("calltaskd: {}", in_words(error)),
     }
+    if let Some(hint) = hint(error) {
+        eprintln!("{hint}");
+    }
     ExitCode::from(exit_code(error))
+}
+
+/// What to do about a server that cannot be reached.
+fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    const BROKER: &str = "Is RabbitMQ running there (systemctl status rabbitmq-server), and are address, user and password of \
+        bus.url right?";
+    const STORE: &str = "Is Postgres running there (systemctl status postgresql), and is database.url right?";
+    let is_bus = |error: &BusError| matches!(error, BusError::Broker(_) | BusError::Timeout(..));
+    let bus = match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Bus(error)) => is_bus(error),
+        Some(ClientError::Broker(_)) => true,
+        _ => error.downcast_ref::<BusError>().is_some_and(is_bus),
+    };
+    let store = matches!(error.downcast_ref::<StoreError>(), Some(StoreError::Unreachable(_)));
+    bus.then_some(BROKER).or_else(|| store.then_some(STORE))
 }
 
 /// The error with its causes; many an error names its cause already.
@@ -82,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_exit_code_tells_who_must_act() {
-        let no_answer = || ClientError::NoAnswer(Duration::from_secs(30));
+        let no_answer = || ClientError::NotTaken(Duration::from_secs(30), String::new());
         assert_eq!(exit_code(&no_answer().into()), 69);
         assert_eq!(exit_code(&Err::<(), _>(no_answer()).context("the import stopped").unwrap_err()), 69);
         assert_eq!(exit_code(&Failure::Settings(Problems::none()).into()), 78);

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
+use secrecy::ExposeSecret;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -59,7 +61,8 @@ async fn ask_trunks(options: &Options, settings: &Settings) -> anyhow::Result<Ex
 /// `calltaskd migrate`.
 pub async fn migrate(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
     let (store, _) = Store::new(&settings.database, Holder(Uuid::new_v4()));
-    let applied = store.migrate().await?;
+    let place = || format!("Postgres at {} (setting database.url)", address(settings.database.url.expose_secret()));
+    let applied = store.migrate().await.with_context(place)?;
     if json {
         output::line(&json!({"status": "OK", "applied": applied}).to_string())?;
     } else if applied.is_empty() {
@@ -68,4 +71,26 @@ pub async fn migrate(settings: &Settings, json: bool) -> anyhow::Result<ExitCode
         output::line(&format!("applied {}", applied.join(", ")))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Host, port and database of a URL, without the user and the password.
+fn address(url: &str) -> &str {
+    let url = url.split_once('?').map_or(url, |(url, _)| url);
+    let place = url.split_once("://").map_or("an address that is no URL", |(_, place)| place);
+    place.rsplit_once('@').map_or(place, |(_, place)| place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_no_password() {
+        assert_eq!(
+            address("postgres://user:se@cret@db.example:5432/calltaskd?sslmode=require"),
+            "db.example:5432/calltaskd"
+        );
+        assert_eq!(address("postgres://db.example/calltaskd"), "db.example/calltaskd");
+        assert!(!address("host=db.example password=secret").contains("secret"));
+    }
 }

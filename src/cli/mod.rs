@@ -7,20 +7,29 @@
 mod agent;
 mod call;
 mod callees;
+mod caller_number;
+mod cancel;
 mod completions;
 mod dev;
+mod download;
 mod events;
 mod export;
 mod failure;
 mod import;
+mod input;
+mod listing;
 mod local;
 mod output;
+mod readable;
+mod recording;
 mod reply;
 mod service_instance;
 mod session;
 mod table;
 mod task;
+mod task_update;
 mod template;
+mod times;
 mod watch;
 
 use std::path::PathBuf;
@@ -32,8 +41,15 @@ use session::Session;
 
 /// How the program ends, for scripts.
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 69 no broker, or no daemon answered in time (a command \
-that was sent takes effect all the same); 78 wrong settings.";
+With --json, stdout has the daemon's reply as one JSON document, also a rejection; of a list each item is a line, of an \
+import or a big cancel each command's receipt. What went wrong stands on stderr, a line for each field.
+
+Exit codes, of every command:
+   0  done
+   1  refused by the daemon, or failed
+   2  wrong usage
+  69  no broker, database or daemon in time; a command that was sent stays queued
+  78  wrong settings";
 
 const EVERYWHERE: &str = "Options of every command";
 
@@ -53,7 +69,7 @@ struct Options {
     /// The settings file, which must exist [default: /etc/calltaskd/calltaskd.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE", env = "CALLTASKD_CONFIG", help_heading = EVERYWHERE)]
     config: Option<PathBuf>,
-    /// Print the daemon's reply as JSON, for scripts
+    /// Print the daemon's reply as JSON, for scripts: one document, and of a list one a line
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// How long to wait for each reply
@@ -103,6 +119,9 @@ enum Command {
     /// Files with the callees of a task and what became of them
     #[command(subcommand)]
     Export(export::ExportCommand),
+    /// Recordings of calls
+    #[command(subcommand)]
+    Recording(recording::RecordingCommand),
     Events(events::EventsArgs),
     Completions(completions::CompletionsArgs),
     /// Databases and bus names of demos and tests
@@ -139,6 +158,7 @@ impl Cli {
             Command::Call(command) => command.run(&session).await,
             Command::Template(arguments) => template::run(&session, &arguments).await,
             Command::Export(command) => command.run(&session, &settings).await,
+            Command::Recording(command) => command.run(&session, &settings).await,
             Command::Import(arguments) => import::run(&session, &arguments).await,
             Command::Events(arguments) => events::run(&session, &arguments).await,
             Command::Run | Command::Check { .. } | Command::Completions(_) | Command::Migrate | Command::Dev(_) => {

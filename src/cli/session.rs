@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::failure::Failure;
 use super::{Once, Options, output, reply};
-use crate::bus::{Bus, Client, ClientError};
+use crate::bus::{Bus, BusError, Client};
 use crate::domain::phone_number::Region;
 use crate::settings::{self, Settings};
 
@@ -37,13 +38,20 @@ impl Session {
     /// Connects. A broker that is there but does not speak is given up, too.
     pub async fn client(&self) -> anyhow::Result<Client<'_>> {
         let opened = tokio::time::timeout(self.patience, Client::open(&self.bus, self.patience)).await;
-        Ok(opened.unwrap_or(Err(ClientError::NoAnswer(self.patience)))?)
+        let opened = opened.unwrap_or_else(|_| Err(BusError::Timeout("connection", self.patience).into()));
+        opened.with_context(|| format!("RabbitMQ at {} (setting bus.url)", self.bus.address))
     }
 
     /// Sends a command, once, and waits for its reply.
     pub async fn command(&self, name: &str, once: &Once, body: &Value) -> anyhow::Result<Value> {
         let message_id = once.message_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
-        Ok(self.client().await?.command(name, &message_id, body).await?)
+        let answer = self.client().await?.command(name, &message_id, body).await;
+        Ok(answer.map_err(|error| error.with_hint(&again(&message_id)))?)
+    }
+
+    /// Asks a question.
+    pub async fn query(&self, name: &str, body: &Value) -> anyhow::Result<Value> {
+        Ok(self.client().await?.query(name, body).await?)
     }
 
     /// Prints a reply: as it came, or as the text that `for_people` makes of it; a refusal becomes the failure.
@@ -63,4 +71,9 @@ impl Session {
         // A broker that has gone silent is not waited for.
         drop(tokio::time::timeout(Duration::from_secs(2), self.bus.publishing.close()).await);
     }
+}
+
+/// How a command without a reply is sent once more.
+pub fn again(message_id: &str) -> String {
+    format!("Sent again with --message-id {message_id}, it takes effect once.")
 }

@@ -4,18 +4,26 @@
 
 use std::fmt;
 
-/// Rows below headings. A column whose heading begins with `>` is aligned to the right.
+/// Rows, below headings if there are any. A column whose heading begins with `>` is aligned to the right.
 #[derive(Debug)]
 pub struct Table {
     rows: Vec<Vec<String>>,
     to_the_right: Vec<bool>,
+    /// What the columns had in the parts that are printed already.
+    widths: Vec<usize>,
+    headings: usize,
 }
 
 impl Table {
     pub fn new<const N: usize>(headings: [&str; N]) -> Self {
         let to_the_right = headings.iter().map(|heading| heading.starts_with('>')).collect();
         let heading = |heading: &str| heading.trim_start_matches('>').to_owned();
-        Self { rows: vec![headings.into_iter().map(heading).collect()], to_the_right }
+        Self { rows: vec![headings.into_iter().map(heading).collect()], to_the_right, widths: vec![0; N], headings: 1 }
+    }
+
+    /// One of names and values.
+    pub fn without_headings() -> Self {
+        Self { rows: Vec::new(), to_the_right: vec![false; 2], widths: vec![0; 2], headings: 0 }
     }
 
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
@@ -24,12 +32,21 @@ impl Table {
 
     /// True without any row below the headings.
     pub fn is_empty(&self) -> bool {
-        self.rows.len() == 1
+        self.rows.len() == self.headings
+    }
+
+    /// The rows so far, which are forgotten; those that follow line up with them.
+    pub fn part(&mut self) -> String {
+        let text = self.to_string();
+        self.widths = (0..self.widths.len()).map(|column| self.width(column)).collect();
+        (self.rows, self.headings) = (Vec::new(), 0);
+        text
     }
 
     fn width(&self, column: usize) -> usize {
         let cells = self.rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
+        widest.max(self.widths.get(column).copied().unwrap_or(0))
     }
 }
 
@@ -60,6 +77,9 @@ mod tests {
         assert!(table.is_empty());
         table.row(["ANSWERED".to_owned(), "7".to_owned(), String::new()]);
         table.row(["Zoë".to_owned(), "1234567890".to_owned(), "x".to_owned()]);
-        assert_eq!(table.to_string(), "RESULT       CALLEES  NOTE\nANSWERED           7\nZoë       1234567890  x");
+        assert_eq!(table.part(), "RESULT       CALLEES  NOTE\nANSWERED           7\nZoë       1234567890  x");
+        assert!(table.is_empty());
+        table.row(["BUSY".to_owned(), "1".to_owned(), String::new()]);
+        assert_eq!(table.part(), "BUSY               1");
     }
 }

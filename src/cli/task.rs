@@ -1,4 +1,4 @@
-//! `calltaskd task`, but for `watch`.
+//! `calltaskd task`, but for `update` and `watch`.
 
 use std::process::ExitCode;
 
@@ -6,10 +6,14 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::reply::{items, number, task_address, text};
+use super::input::without_nulls;
+use super::listing::Listing;
+use super::readable::{cell_of, fields};
+use super::reply::{number, task_address, text};
 use super::session::Session;
-use super::table::Table;
-use super::{Once, output, reply, watch};
+use super::task_update::TaskUpdate;
+use super::times::{days, hours};
+use super::{Once, watch};
 use crate::domain::calling_window::DAYS;
 
 #[derive(Debug, Subcommand)]
@@ -20,7 +24,7 @@ pub enum TaskCommand {
     Start(TaskChange),
     /// Stop a running task; calls in the air end by themselves
     Stop(TaskChange),
-    /// Change a task that does not run
+    /// Change a task that does not run; what is left out stays as it is
     Update(Box<TaskUpdate>),
     /// Delete a task that does not run
     Delete(TaskChange),
@@ -34,6 +38,7 @@ pub enum TaskCommand {
 
 #[derive(Debug, Args)]
 pub struct TaskCreate {
+    /// Its name, which no other task has
     #[arg(long)]
     name: String,
     /// The id of the agent
@@ -54,21 +59,14 @@ pub struct TaskCreate {
     /// An IANA time zone, like Europe/Berlin [default: that of the daemon's settings]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
-    /// The days of calling, like MONDAY,TUESDAY [default: all]
+    /// The days of calling, like MONDAY-FRIDAY or MONDAY,TUESDAY [default: all]
     #[arg(long, value_delimiter = ',', value_name = "DAY,…")]
     days: Vec<String>,
-    /// Hours of calling; may be given many times [default: 00:00-24:00]
-    #[arg(long, value_name = "09:00-12:00", value_parser = hours)]
+    /// The hours of calling, like 09:00-12:00,14:00-18:00 [default: 00:00-24:00]
+    #[arg(long, value_delimiter = ',', value_name = "START-END,…", value_parser = hours)]
     hours: Vec<Value>,
-    /// After which results a callee is called again, like USER_BUSY,NO_ANSWER
-    #[arg(long, value_delimiter = ',', value_name = "RESULT,…")]
-    redial: Vec<String>,
-    /// How often at most, all of them together
-    #[arg(long, value_name = "N", requires = "redial", default_value_t = 1)]
-    redial_times: u32,
-    /// How long after the call before
-    #[arg(long, value_name = "N", requires = "redial", default_value_t = 15)]
-    redial_minutes: u32,
+    #[command(flatten)]
+    redial: RedialRule,
     /// How long a call may ring [default: 45]
     #[arg(long, value_name = "N")]
     ring_timeout_seconds: Option<u32>,
@@ -79,46 +77,27 @@ pub struct TaskCreate {
     once: Once,
 }
 
-/// What is left out stays as it is.
+/// When a callee is called again.
 #[derive(Debug, Args)]
-pub struct TaskUpdate {
-    /// The task's id, or its name
-    task: String,
-    /// Another name
-    #[arg(long)]
-    name: Option<String>,
-    /// The id of another service instance
-    #[arg(long, value_name = "ID")]
-    service_instance: Option<String>,
-    /// Calls at a time
-    #[arg(long, value_name = "N")]
-    concurrency: Option<u32>,
-    /// Start it by itself at this instant, like 2026-11-23T09:00:00+01:00
-    #[arg(long, value_name = "INSTANT", conflicts_with = "immediate")]
-    start_at: Option<String>,
-    /// Start it at the first import
-    #[arg(long)]
-    immediate: bool,
-    /// An IANA time zone, like Europe/Berlin
-    #[arg(long, value_name = "ZONE")]
-    time_zone: Option<String>,
-    /// The days of calling, like MONDAY,TUESDAY
-    #[arg(long, value_delimiter = ',', value_name = "DAY,…")]
-    days: Vec<String>,
-    /// Hours of calling; may be given many times
-    #[arg(long, value_name = "09:00-12:00", value_parser = hours)]
-    hours: Vec<Value>,
-    /// Call nobody again
-    #[arg(long)]
-    no_redial: bool,
-    /// How long a call may ring
-    #[arg(long, value_name = "N")]
-    ring_timeout_seconds: Option<u32>,
-    /// How long a call may last
-    #[arg(long, value_name = "N")]
-    max_talk_seconds: Option<u32>,
-    #[command(flatten)]
-    once: Once,
+pub struct RedialRule {
+    /// After which results a callee is called again, like USER_BUSY,NO_ANSWER
+    #[arg(long, value_delimiter = ',', value_name = "RESULT,…")]
+    redial: Vec<String>,
+    /// How often at most, all of them together
+    #[arg(long, value_name = "N", requires = "redial", default_value_t = 1)]
+    redial_times: u32,
+    /// How long after the call before
+    #[arg(long, value_name = "N", requires = "redial", default_value_t = 15)]
+    redial_minutes: u32,
+}
+
+impl RedialRule {
+    /// As the wire has it, if it was given.
+    pub fn rule(&self) -> Option<Value> {
+        let reasons: Vec<_> = self.redial.iter().map(|reason| reason.trim().to_uppercase()).collect();
+        let rule = json!({"reasons": reasons, "times": self.redial_times, "intervalMinutes": self.redial_minutes});
+        (!reasons.is_empty()).then_some(rule)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -145,11 +124,6 @@ pub struct TaskList {
     name: Option<String>,
 }
 
-fn hours(argument: &str) -> Result<Value, String> {
-    let range = argument.split_once('-').map(|(start, end)| json!({"start": start.trim(), "end": end.trim()}));
-    range.ok_or_else(|| "write the hours as START-END, like 09:00-12:00".to_owned())
-}
-
 impl TaskCommand {
     pub async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         match self {
@@ -168,7 +142,7 @@ impl TaskCommand {
 impl TaskCreate {
     fn body(&self) -> Value {
         let all_days = || DAYS.map(ToOwned::to_owned).to_vec();
-        let days: Vec<_> = self.days.iter().map(|day| day.trim().to_uppercase()).collect();
+        let days = days(self.days.iter().map(String::as_str));
         let all_day = || vec![json!({"start": "00:00", "end": "24:00"})];
         let body = json!({
             "taskId": self.id,
@@ -181,17 +155,11 @@ impl TaskCreate {
             "timeZone": self.time_zone,
             "callingDays": if days.is_empty() { all_days() } else { days },
             "callingTimes": if self.hours.is_empty() { all_day() } else { self.hours.clone() },
-            "redial": self.redial_rule(),
+            "redial": self.redial.rule(),
             "ringTimeoutSeconds": self.ring_timeout_seconds,
             "maxTalkSeconds": self.max_talk_seconds,
         });
         without_nulls(body)
-    }
-
-    fn redial_rule(&self) -> Option<Value> {
-        let reasons: Vec<_> = self.redial.iter().map(|reason| reason.trim().to_uppercase()).collect();
-        let rule = json!({"reasons": reasons, "times": self.redial_times, "intervalMinutes": self.redial_minutes});
-        (!reasons.is_empty()).then_some(rule)
     }
 
     async fn create(self, session: &Session) -> anyhow::Result<ExitCode> {
@@ -217,41 +185,6 @@ impl TaskChange {
     }
 }
 
-impl TaskUpdate {
-    fn body(&self) -> Value {
-        let days: Vec<_> = self.days.iter().map(|day| day.trim().to_uppercase()).collect();
-        let mode = if self.immediate { Some("IMMEDIATE") } else { self.start_at.as_ref().map(|_| "SCHEDULED") };
-        let mut body = without_nulls(json!({
-            "name": self.name,
-            "serviceInstanceId": self.service_instance,
-            "concurrency": self.concurrency,
-            "startMode": mode,
-            "startAt": self.start_at,
-            "timeZone": self.time_zone,
-            "callingDays": (!days.is_empty()).then_some(days),
-            "callingTimes": (!self.hours.is_empty()).then_some(&self.hours),
-            "ringTimeoutSeconds": self.ring_timeout_seconds,
-            "maxTalkSeconds": self.max_talk_seconds,
-        }));
-        // A null clears.
-        for (field, clear) in [("startAt", self.immediate), ("redial", self.no_redial)] {
-            if clear {
-                body[field] = Value::Null;
-            }
-        }
-        if let (Some(body), Some(address)) = (body.as_object_mut(), task_address(&self.task).as_object()) {
-            body.extend(address.clone());
-        }
-        body
-    }
-
-    async fn send(self, session: &Session) -> anyhow::Result<ExitCode> {
-        let answer = session.command("task.update", &self.once, &self.body()).await?;
-        session.show(&answer, |answer| format!("task {} is changed", text(answer, "name")))?;
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
 impl TaskChange {
     async fn delete(self, session: &Session) -> anyhow::Result<ExitCode> {
         let answer = session.command("task.delete", &self.once, &task_address(&self.task)).await?;
@@ -262,65 +195,54 @@ impl TaskChange {
 
 impl TaskList {
     async fn list(self, session: &Session) -> anyhow::Result<ExitCode> {
-        let mut client = session.client().await?;
-        let mut table = Table::new(["NAME", "STATE", "TASK ID", ">CONCURRENCY", "CREATED"]);
-        let mut after = Value::Null;
-        loop {
-            let body = json!({"state": self.state, "name": self.name, "after": after, "limit": 1_000});
-            let page = client.query("task.list", &without_nulls(body)).await?;
-            if session.json {
-                output::line(&page.to_string())?;
-            }
-            reply::judge(&page)?;
-            for task in items(&page, "items") {
-                let [name, state, id, created] = ["name", "state", "taskId", "createdAt"].map(|key| text(task, key));
-                let concurrency = number(task, "concurrency").to_string();
-                table.row([name.to_owned(), state.to_owned(), id.to_owned(), concurrency, created.to_owned()]);
-            }
-            after = page.get("next").cloned().unwrap_or_default();
-            if after.is_null() {
-                break;
-            }
-        }
-        if !session.json {
-            output::line(&if table.is_empty() { "no tasks".to_owned() } else { table.to_string() })?;
-        }
-        Ok(ExitCode::SUCCESS)
+        let state = self.state.map(|state| state.to_uppercase());
+        let listing = Listing {
+            query: "task.list",
+            question: json!({"state": state, "name": self.name}),
+            headings: ["NAME", "STATE", "TASK ID", ">CONCURRENCY", "CREATED"],
+            nothing: "no tasks",
+        };
+        let row = |task: &Value| {
+            let [name, state, id, created] = ["name", "state", "taskId", "createdAt"].map(|key| cell_of(task, key));
+            [name, state, id, number(task, "concurrency").to_string(), created]
+        };
+        listing.print(session, row).await
     }
 }
 
 async fn show(session: &Session, task: &str) -> anyhow::Result<ExitCode> {
-    let answer = session.client().await?.query("task.get", &task_address(task)).await?;
-    session.show(&answer, |answer| fields(answer.get("task").unwrap_or(&Value::Null)))?;
+    let answer = session.query("task.get", &task_address(task)).await?;
+    let first = [
+        "name",
+        "taskId",
+        "state",
+        "reason",
+        "counts",
+        "results",
+        "agentId",
+        "serviceInstanceId",
+        "concurrency",
+        "startMode",
+        "startAt",
+        "timeZone",
+        "callingDays",
+        "callingTimes",
+        "redial",
+        "ringTimeoutSeconds",
+        "maxTalkSeconds",
+        "createdAt",
+        "startedAt",
+        "completedAt",
+    ];
+    session.show(&answer, |answer| fields(answer.get("task").unwrap_or(&Value::Null), &first))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Every field of a task with its value: also those that a newer daemon has.
-pub(super) fn fields(task: &Value) -> String {
-    let mut table = Table::new(["FIELD", "VALUE"]);
-    for (key, value) in task.as_object().into_iter().flatten() {
-        match value {
-            Value::String(text) => table.row([key.clone(), text.clone()]),
-            Value::Object(inner) => {
-                inner.iter().for_each(|(name, value)| table.row([format!("{key}.{name}"), value.to_string()]));
-            }
-            other => table.row([key.clone(), other.to_string()]),
-        }
-    }
-    table.to_string()
-}
-
-pub(super) fn without_nulls(mut body: Value) -> Value {
-    if let Some(fields) = body.as_object_mut() {
-        fields.retain(|_, value| !value.is_null());
-    }
-    body
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
+    use super::super::reply::items;
     use super::super::{Cli, Command};
     use super::*;
 
@@ -339,7 +261,7 @@ mod tests {
         assert_eq!(items(&body, "callingDays").len(), 7);
         assert_eq!(body["callingTimes"], json!([{"start": "00:00", "end": "24:00"}]));
         assert!(body.get("taskId").is_none());
-        let body = created(&["--days", "monday,FRIDAY", "--hours", "09:00-12:00", "--hours", "13:00-17:00"]);
+        let body = created(&["--days", "monday,FRIDAY", "--hours", "09:00-12:00,13:00-17:00"]);
         assert_eq!(body["callingDays"], json!(["MONDAY", "FRIDAY"]));
         assert_eq!(body["callingTimes"][1], json!({"start": "13:00", "end": "17:00"}));
     }
@@ -354,11 +276,5 @@ mod tests {
         assert_eq!((&body["startMode"], &body["startAt"]), (&json!("SCHEDULED"), &json!(start_at)));
         let rule = json!({"reasons": ["USER_BUSY", "NO_ANSWER"], "times": 2, "intervalMinutes": 15});
         assert_eq!(body["redial"], rule);
-    }
-
-    #[test]
-    fn hours_are_a_range() {
-        assert!(hours("09:00").is_err());
-        assert_eq!(hours("09:00 - 12:00"), Ok(json!({"start": "09:00", "end": "12:00"})));
     }
 }

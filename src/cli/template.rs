@@ -49,7 +49,7 @@ pub async fn run(session: &Session, arguments: &TemplateArgs) -> anyhow::Result<
         bail!("{} exists already; name another file", arguments.file.display());
     }
     let mut variables = match &arguments.agent {
-        Some(agent) => of_agent(session, agent, !arguments.variables.is_empty()).await?,
+        Some(agent) => of_agent(session, agent).await?,
         None => Vec::new(),
     };
     for argument in &arguments.variables {
@@ -62,19 +62,16 @@ pub async fn run(session: &Session, arguments: &TemplateArgs) -> anyhow::Result<
     workbook.save(&arguments.file).with_context(|| arguments.file.display().to_string())?;
     let keys: Vec<_> = variables.iter().map(|variable| variable.key.as_str()).collect();
     let told = json!({"file": arguments.file.display().to_string(), "variables": keys});
-    let line = || format!("{} is there to be filled in", arguments.file.display());
+    let columns = ["calledNumber", "outId"].into_iter().chain(keys.iter().copied()).collect::<Vec<_>>().join(", ");
+    let line = || format!("{} is there to be filled in; its columns are {columns}", arguments.file.display());
     output::line(&if session.json { told.to_string() } else { line() })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The variables by the agent's record. A daemon that cannot tell them yet is no obstacle when they are given.
-async fn of_agent(session: &Session, agent: &str, given: bool) -> anyhow::Result<Vec<Variable>> {
-    let answer = session.client().await?.query("agent.get", &json!({ "agentId": agent })).await?;
-    let silent = items(&answer, "errors").iter().any(|error| text(error, "code") == "NOT_YET_SUPPORTED");
-    if silent && given {
-        return Ok(Vec::new());
-    }
-    reply::judge(&answer).with_context(|| format!("agent {agent} (or name its variables by --variable)"))?;
+/// The variables by the agent's record.
+async fn of_agent(session: &Session, agent: &str) -> anyhow::Result<Vec<Variable>> {
+    let answer = session.query("agent.get", &json!({ "agentId": agent })).await?;
+    reply::judge(&answer).with_context(|| format!("agent {agent}"))?;
     let variables = answer.get("agent").map(|agent| items(agent, "variables")).unwrap_or_default();
     let variable =
         |variable: &Value| Variable { key: text(variable, "key").to_owned(), required: variable["required"] == true };

@@ -46,6 +46,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     pub events: EventWriter,
     pub rules: Rules,
+    /// Whether recordings that are reported are fetched.
+    pub fetch_recordings: bool,
     /// Cancelled when no more may be consumed.
     pub drain: CancellationToken,
     /// Tells when commands and queries are subscribed to.

@@ -8,6 +8,7 @@ use crate::bus::wire::v1::events::About;
 use crate::bus::wire::v1::replies::accepted;
 use crate::bus::wire::v1::report::{CallReport, CallReportedData};
 use crate::domain::problem::{Code, Problem};
+use crate::domain::recording::Source;
 use crate::store::Transaction;
 use crate::store::reports::Additions;
 
@@ -25,6 +26,9 @@ pub(super) async fn report(context: &Context, transaction: &mut Transaction, rep
         recording: said.recording.as_ref(),
     };
     let callee = transaction.merge_report(place, additions).await?;
+    if let Some(source) = said.recording.as_ref().and_then(Source::of) {
+        transaction.want_recording((place, report.call), &source, context.fetch_recordings).await?;
+    }
     let about = About::callee((place.task, &callee), context.clock.now());
     let data = CallReportedData {
         task_id: place.task.0,

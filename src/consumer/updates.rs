@@ -99,6 +99,6 @@ async fn change<'t>(transaction: &mut Transaction, task: &'t Task) -> Result<Tas
         state: task.state,
         previous: Some(task.state),
         reason: None,
-        counts: transaction.counts(task).await?,
+        counts: transaction.settled_counts(task.no).await?,
     })
 }

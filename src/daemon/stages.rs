@@ -20,11 +20,12 @@ use crate::dialer::Trunks;
 use crate::domain::redial::UncountedRule;
 use crate::domain::service_instance::TrunkCapacities;
 use crate::objects::Shelf;
+use crate::objects::source::Web;
 use crate::publisher::Publisher;
 use crate::retry::Delays;
 use crate::settings::Settings;
 use crate::store::{FeedReader, Store};
-use crate::{consumer, dispatcher, export, janitor};
+use crate::{archivist, consumer, dispatcher, export, janitor};
 
 /// The running stages.
 pub struct Stages {
@@ -54,14 +55,16 @@ impl Stages {
         let parts = Parts { settings, store: store.clone(), bus: bus.clone(), clock, drain: drain.clone() };
         let consumer = Arc::new(parts.consumer(subscribed));
         let dispatcher = Arc::new(parts.dispatcher(trunks.clone()));
-        let shelf = Shelf::open(&settings.exports).map_err(std::io::Error::other)?;
+        let shelf = Shelf::open(&settings.exports.place).map_err(std::io::Error::other)?;
         let janitor = janitor::run(parts.janitor(shelf.clone()));
         let export = export::run(Arc::new(parts.export(shelf)));
+        let archivist = archivist::run(Arc::new(parts.archivist()?));
         let mut writers = JoinSet::new();
         writers.spawn(async { ("consumer", ended(consumer::run(consumer).await)) });
         writers.spawn(async { ("dispatcher", ended(dispatcher::run(dispatcher).await)) });
         writers.spawn(async { ("janitor", ended(tokio::spawn(janitor).await)) });
         writers.spawn(async { ("export", ended(tokio::spawn(export).await)) });
+        writers.spawn(async { ("archivist", ended(tokio::spawn(archivist).await)) });
         tokio::spawn(announce(subscriptions, store));
         keep_watchdog_fed(finish.clone());
         let publisher = publisher.map(ended).boxed();
@@ -160,6 +163,7 @@ impl Parts<'_> {
                 trunks: self.capacities(),
                 recordings_root: settings.recordings.root.clone(),
             },
+            fetch_recordings: settings.recordings.fetch,
             drain: self.drain.clone(),
             subscribed,
         }
@@ -191,6 +195,26 @@ impl Parts<'_> {
             keep_days: self.settings.inbox.keep_days,
             drain: self.drain.clone(),
         }
+    }
+
+    fn archivist(&self) -> std::io::Result<archivist::Context> {
+        let settings = &self.settings.recordings;
+        let sources = || {
+            Ok::<_, std::io::Error>(archivist::Sources {
+                web: Web::new(Some(settings.hosts.clone())).map_err(std::io::Error::other)?,
+                root: settings.root.clone(),
+                most_bytes: settings.most_bytes,
+                timeout: settings.timeout,
+            })
+        };
+        Ok(archivist::Context {
+            store: self.store.clone(),
+            shelf: Shelf::open(&settings.place).map_err(std::io::Error::other)?,
+            clock: self.clock.clone(),
+            sources: settings.fetch.then(sources).transpose()?,
+            keep: settings.keep,
+            drain: self.drain.clone(),
+        })
     }
 
     fn export(&self, shelf: Shelf) -> export::Context {

@@ -18,6 +18,7 @@ pub mod pool;
 pub mod problem;
 pub mod progress;
 pub mod record;
+pub mod recording;
 pub mod redial;
 pub mod rotation;
 pub mod service_instance;

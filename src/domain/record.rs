@@ -7,6 +7,7 @@ use super::call::{CallEnd, CallResult};
 use super::callee::Callee;
 use super::ids::{CallId, TaskId};
 use super::phone_number::PhoneNumber;
+use super::recording::FetchedRecording;
 
 /// The three kinds of callees that are listed. Who is being called is among the pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,8 @@ pub struct StoredReport {
     pub variables: Value,
     pub conversation: Option<Value>,
     pub recording: Option<Value>,
+    /// What became of fetching it, if that was tried.
+    pub fetched: Option<FetchedRecording>,
 }
 
 /// Which call is asked for.

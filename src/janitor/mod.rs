@@ -6,7 +6,7 @@ mod deserted;
 mod exports;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +15,10 @@ use crate::objects::Shelf;
 use crate::store::{Store, StoreError};
 
 const ROUND: Duration = Duration::from_secs(60);
+/// The shortest pause between slices of rows that go.
 const BETWEEN_SLICES: Duration = Duration::from_millis(50);
+/// A pause lasts so many times as long as the slice took: a busy database gets a longer one.
+const PAUSES_FOR_A_SLICE: u32 = 3;
 /// Daemons that were silent for so long are not even worth a look at three in the morning.
 const FORGET_DAEMONS: Duration = Duration::from_secs(24 * 3_600);
 
@@ -73,10 +76,12 @@ async fn purge(store: &Store, drain: &CancellationToken) -> Result<(), StoreErro
         }
     }
     for task in store.tasks_to_purge().await? {
-        let mut after = 0;
+        let (mut after, mut began) = (0, Instant::now());
         while let Some(next) = store.purge_slice(task, after).await? {
             after = next;
-            tokio::select! { () = drain.cancelled() => return Ok(()), () = tokio::time::sleep(BETWEEN_SLICES) => {} }
+            let pause = BETWEEN_SLICES.max(began.elapsed() * PAUSES_FOR_A_SLICE);
+            tokio::select! { () = drain.cancelled() => return Ok(()), () = tokio::time::sleep(pause) => {} }
+            began = Instant::now();
         }
         tracing::debug!(task_no = task.0, "the rows of a deleted task are gone");
     }

@@ -3,6 +3,10 @@
 //! An object appears whole or not at all, under a key of its own that is never written twice. Must not hold more of
 //! an object in memory than a few parts of it. What the files are for is not known here.
 
+pub mod source;
+#[cfg(test)]
+mod source_tests;
+
 use std::fs::File;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -16,7 +20,7 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::settings::{Bucket, Exports};
+use crate::settings::{Bucket, Place};
 
 /// What is read and sent at a time: the smallest part that S3 takes.
 const PART: usize = 5 * 1024 * 1024;
@@ -48,6 +52,7 @@ pub struct Content {
     pub sha256: String,
 }
 
+#[derive(Debug)]
 struct Measure {
     bytes: u64,
     sha256: Sha256,
@@ -78,7 +83,7 @@ pub struct Shelf {
 
 impl Shelf {
     /// Prepares the way; nothing is connected to, and no folder made, before it is needed.
-    pub fn open(settings: &Exports) -> Result<Self, ShelfError> {
+    pub fn open(settings: &Place) -> Result<Self, ShelfError> {
         let bucket = settings.bucket.clone().map(|bucket| connect(&bucket).map(|store| (bucket, store)));
         Ok(Self { folder: settings.folder.clone(), bucket: bucket.transpose()? })
     }
@@ -138,11 +143,19 @@ impl Shelf {
     /// Removes everything of a group, also what was never finished; `false` when there was nothing.
     pub async fn remove_group(&self, group: &str) -> Result<bool, ShelfError> {
         if self.bucket.is_none() {
-            return match tokio::fs::remove_dir_all(self.folder.join(group)).await {
-                Ok(()) => Ok(true),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-                Err(error) => Err(error.into()),
-            };
+            let folder = self.folder.join(group);
+            match tokio::fs::remove_dir_all(&folder).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+            // The folders above it go with the last group in them; they stay as long as there is another.
+            for above in folder.ancestors().skip(1).take_while(|above| *above != self.folder) {
+                if tokio::fs::remove_dir(above).await.is_err() {
+                    break;
+                }
+            }
+            return Ok(true);
         }
         let (store, prefix) = self.place(group)?;
         let found: Vec<_> = store.list(Some(&prefix)).try_collect().await?;
@@ -150,6 +163,25 @@ impl Shelf {
             store.delete(&object.location).await?;
         }
         Ok(!found.is_empty())
+    }
+
+    /// Removes everything of a group but the object at `location`: what runs that died have left.
+    pub async fn remove_others(&self, group: &str, location: &str) -> Result<(), ShelfError> {
+        if self.bucket.is_none() {
+            let mut entries = tokio::fs::read_dir(self.folder.join(group)).await?;
+            while let Some(entry) = entries.next_entry().await? {
+                if entry.path() != FilePath::new(location) {
+                    tokio::fs::remove_file(entry.path()).await?;
+                }
+            }
+            return Ok(());
+        }
+        let ((store, prefix), (_, kept)) = (self.place(group)?, self.find(location)?);
+        let found: Vec<_> = store.list(Some(&prefix)).try_collect().await?;
+        for object in found.iter().filter(|object| object.location != kept) {
+            store.delete(&object.location).await?;
+        }
+        Ok(())
     }
 
     fn place(&self, key: &str) -> Result<(Arc<dyn ObjectStore>, Path), ShelfError> {
@@ -190,9 +222,13 @@ async fn send(upload: &mut WriteMultipart, file: File) -> Result<Content, ShelfE
     }
 }
 
-fn connect(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, ShelfError> {
-    // The HTTP client has no provider of its own: this is the one of the whole process. Set before, it stays.
+/// The HTTP client has no provider of its own: this is the one of the whole process. Set before, it stays.
+fn one_tls_provider() {
     drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+fn connect(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, ShelfError> {
+    one_tls_provider();
     let mut builder = match &bucket.key {
         Some((id, secret)) => {
             AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret.expose_secret())

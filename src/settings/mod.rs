@@ -7,7 +7,9 @@ mod exports;
 mod layers;
 mod overrides;
 mod pem;
+mod place;
 mod reader;
+mod recordings;
 mod secret;
 mod sections;
 mod simulated;
@@ -36,11 +38,13 @@ pub use crate::telemetry::{LogFormat, Logging};
 use layers::Layers;
 use reader::Reader;
 
-pub use exports::{Bucket, Exports};
-pub use sections::{Bus, Database, Events, Inbox, Limits, Node, Numbers, Recordings, Shutdown, Tasks};
+pub use exports::Exports;
+pub use place::{Bucket, Place};
+pub use recordings::Recordings;
+pub use sections::{Bus, Database, Events, Inbox, Limits, Node, Numbers, Shutdown, Tasks};
 pub use simulated::{Forced, SimulatedTrunk};
 pub use sip::{Bind, Certificate, HostPort, Sip, Transport};
-pub use sip_trunk::{Codec, Credentials, Identity, NumberFormat, OfferStrategy, Place, SipTrunk};
+pub use sip_trunk::{Codec, Credentials, Identity, NumberFormat, OfferStrategy, Place as TrunkPlace, SipTrunk};
 pub use trunk::Trunk;
 
 /// Every setting of the daemon.

@@ -3,7 +3,6 @@
 //! A default stands here and, for people, in `config/calltaskd.toml`; a test holds the two equal. Must not
 //! look at other sections: what contradicts itself does so within one.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -161,24 +160,6 @@ pub struct Inbox {
 impl Inbox {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self { keep_days: section.number("keep_days", 30, 1..=3_650) }
-    }
-}
-
-/// Recordings that the agent platform reports.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recordings {
-    /// The folder that reported paths must lie below; without it only URLs can be reported.
-    pub root: Option<PathBuf>,
-}
-
-impl Recordings {
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
-        let absolute = |value: &Value| {
-            let path = PathBuf::from(fields::line(1..=4_096)(value)?);
-            let relative = || Problem::new(Code::InvalidValue, "must be an absolute path");
-            Ok(Some(path).filter(|path| path.is_absolute()).ok_or_else(relative)?)
-        };
-        Self { root: section.optional("root", absolute) }
     }
 }
 

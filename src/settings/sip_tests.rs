@@ -25,7 +25,7 @@ fn wrong(text: &str) -> Vec<(String, Code)> {
 fn a_trunk_needs_only_its_place() {
     let trunk = sip("address = \"192.0.2.1\"");
     let server = |host: &str, port| HostPort { host: host.to_owned(), port };
-    assert_eq!(trunk.place, Place::Servers(vec![server("192.0.2.1", None)]));
+    assert_eq!(trunk.place, TrunkPlace::Servers(vec![server("192.0.2.1", None)]));
     assert_eq!(
         (trunk.transport, trunk.offer, trunk.identity),
         (Transport::Udp, OfferStrategy::Placeholder, Identity::From)
@@ -38,7 +38,7 @@ fn a_trunk_needs_only_its_place() {
         "address = [\"a.example:5080\", \"[2001:db8::1]:5070\", \"2001:db8::2\"]\ntransport = \"TLS\"\nmax_cps = 5",
     );
     let servers = [server("a.example", Some(5_080)), server("2001:db8::1", Some(5_070)), server("2001:db8::2", None)];
-    assert_eq!(several.place, Place::Servers(servers.to_vec()));
+    assert_eq!(several.place, TrunkPlace::Servers(servers.to_vec()));
     assert_eq!(servers.map(|server| server.to_string()), ["a.example:5080", "[2001:db8::1]:5070", "[2001:db8::2]"]);
     assert_eq!((several.transport.default_port(), several.capacity.max_cps), (5_061, Some(5)));
     assert_eq!(sip("domain = \"sip.example.com\"\noptions_seconds = 0").options, None);

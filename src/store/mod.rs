@@ -11,6 +11,7 @@ pub mod agents;
 pub mod attempts;
 pub mod callees;
 pub mod cancellations;
+mod counts;
 pub mod daemons;
 pub mod error;
 pub mod exports;
@@ -18,12 +19,14 @@ mod feed;
 pub mod inbox;
 pub mod leases;
 pub mod listener;
+mod lists;
 pub mod migrations;
 pub mod outbox;
 mod parked;
 pub mod partitions;
 pub mod progress;
 pub mod purge;
+pub mod recordings;
 pub mod records;
 pub mod reports;
 mod schema;
@@ -72,9 +75,10 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Prepares the way; connects only when somebody asks, so that a database that is away is waited for.
     pub fn new(database: &Database, holder: Holder) -> (Self, FeedReader) {
+        // No just-in-time compiling: it costs up to a second wherever the planner expects more rows than come.
         let session = format!(
             "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
-             SET application_name = 'calltaskd'",
+             SET jit = off; SET application_name = 'calltaskd'",
             database.statement_timeout.as_millis(),
             database.lock_timeout.as_millis(),
             database.idle_in_transaction_timeout.as_millis(),

@@ -9,6 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Value, json};
 
 use super::agents::from_json;
+use super::counts;
 use super::{Store, StoreError, Transaction};
 use crate::domain::ids::TaskNo;
 use crate::domain::progress::Progress;
@@ -125,10 +126,6 @@ async fn progress(connection: &mut AsyncPgConnection, task: &Task) -> Result<(Co
     );
     let query = query.bind::<BigInt, _>(task.no.0).bind::<Text, _>(&task.settings.service_instance.0);
     let saved: Saved = query.bind::<Double, _>(OWNER_SILENT.as_secs_f64()).get_result(connection).await?;
-    if !saved.has_owner || (task.state != TaskState::Running && saved.open == 0) {
-        let census = census(connection, task.no).await?;
-        return Ok((census.counts(), census.progress));
-    }
     let mut progress = Progress {
         calling: unsigned(saved.calling.unwrap_or(0)),
         completed: unsigned(saved.completed.unwrap_or(0)),
@@ -137,6 +134,12 @@ async fn progress(connection: &mut AsyncPgConnection, task: &Task) -> Result<(Co
         results: saved.results.map(from_json).transpose()?.unwrap_or_default(),
     };
     progress.cancelled_so_far(unsigned(saved.cancelled));
+    let is_settled = !saved.has_owner || (task.state != TaskState::Running && saved.open == 0);
+    // A million results are counted one by one only if those that were saved are not all there are.
+    if is_settled && progress.counts(saved.last_seq) != counts::counts(connection, task.no).await? {
+        let census = census(connection, task.no).await?;
+        return Ok((census.counts(), census.progress));
+    }
     Ok((progress.counts(saved.last_seq), progress))
 }
 

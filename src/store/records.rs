@@ -1,24 +1,22 @@
-//! Reading what became of callees and calls, by index and page by page; never on the way of a call.
+//! Reading what became of callees and calls, by index; never on the way of a call.
 
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::BoxedSqlQuery;
 use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
 use super::callees::CalleeRow;
+use super::recordings::FetchedRow;
 use super::{Store, StoreError, Transaction};
 use crate::domain::call::{CallEnd, HangupBy, Scope, SipEvidence};
 use crate::domain::ids::{CallId, CalleeKey, TaskNo};
-use crate::domain::record::{
-    AttemptRecord, CallRecord, CallRef, CalleeFilter, CalleeRecord, CalleeStage, StoredReport, Tab,
-};
+use crate::domain::record::{AttemptRecord, CallRecord, CallRef, CalleeRecord, CalleeStage, StoredReport};
 use crate::domain::task::TaskRef;
 
 #[derive(QueryableByName)]
-struct Row {
+pub(in crate::store) struct Row {
     #[diesel(embed)]
     callee: CalleeRow,
     #[diesel(sql_type = Nullable<Text>)]
@@ -89,6 +87,8 @@ struct AttemptRow {
     conversation: Option<Value>,
     #[diesel(sql_type = Nullable<Jsonb>)]
     recording: Option<Value>,
+    #[diesel(embed)]
+    fetched: FetchedRow,
 }
 
 impl AttemptRow {
@@ -123,12 +123,14 @@ impl TryFrom<AttemptRow> for AttemptRecord {
     type Error = StoreError;
     fn try_from(row: AttemptRow) -> Result<Self, StoreError> {
         let end = row.end()?;
+        let fetched = row.fetched.recording()?;
         let report = row.output_tags.zip(row.variables).map(|(output_tags, variables)| StoredReport {
             major_intent: row.major_intent,
             output_tags,
             variables,
             conversation: row.conversation,
             recording: row.recording,
+            fetched,
         });
         let attempt = u32::try_from(row.attempt).unwrap_or(0);
         Ok(Self { attempt, caller_number: row.caller_number, end, report })
@@ -155,7 +157,8 @@ pub struct CallPlace {
     pub attempt: u32,
 }
 
-const CALLEE: &str = "
+/// The callees of the task `$1`; further conditions follow.
+pub(in crate::store) const CALLEE: &str = "
     SELECT c.task_no, c.seq, c.called_number, c.out_id, c.batch_id, c.variables, r.result, r.failed_reason,
            r.ended_at, o.seq IS NOT NULL AS is_open, w.due_at, coalesce(r.attempts, o.attempt, w.attempt - 1, 0) AS attempts
     FROM callees c LEFT JOIN callee_results r ON r.task_no = $1 AND r.seq = c.seq
@@ -171,8 +174,10 @@ const ATTEMPTS: &str = "
         UNION ALL
         SELECT attempt, caller_number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
         FROM open_attempts WHERE task_no = $1 AND seq = $2)
-    SELECT made.*, p.major_intent, p.output_tags, p.variables, p.conversation, p.recording
+    SELECT made.*, p.major_intent, p.output_tags, p.variables, p.conversation, p.recording,
+           m.state, m.bytes, m.sha256, m.location, m.reason
     FROM made LEFT JOIN call_reports p ON p.task_no = $1 AND p.seq = $2 AND p.attempt = made.attempt
+         LEFT JOIN recordings m ON m.task_no = $1 AND m.seq = $2 AND m.attempt = made.attempt AND m.state <> 'DISCARDED'
     ORDER BY made.attempt";
 
 /// By one statement, so that a call that ends meanwhile is found in one place or the other.
@@ -182,62 +187,7 @@ const PLACE: &str = "
           UNION ALL SELECT task_no, seq, attempt FROM attempts WHERE call_id = $1) f
     JOIN tasks t USING (task_no) WHERE t.deleted_at IS NULL";
 
-type Statement<'q> = BoxedSqlQuery<'q, Pg, diesel::query_builder::SqlQuery>;
-
-/// A condition for each filter that is set; those that are not would spoil the plan.
-fn filtered<'q>(mut query: Statement<'q>, filter: &'q CalleeFilter) -> Statement<'q> {
-    query = query.sql(match filter.tab {
-        Tab::Pending => " AND r.seq IS NULL",
-        Tab::Completed => " AND r.state = 'COMPLETED'",
-        Tab::Failed => " AND r.state = 'FAILED'",
-    });
-    let mut place = 3;
-    let mut condition = |text: &str| {
-        place += 1;
-        format!(" AND {text} ${place}")
-    };
-    let texts = [
-        ("c.batch_id =", filter.batch_id.as_deref()),
-        ("c.out_id =", filter.out_id.as_deref()),
-        ("c.called_number =", filter.called_number.as_ref().map(|number| number.e164())),
-        ("r.result =", filter.result.map(|result| result.as_str())),
-    ];
-    for (text, value) in texts {
-        if let Some(value) = value {
-            query = query.sql(condition(text)).bind::<Text, _>(value);
-        }
-    }
-    for (text, value) in [("r.ended_at >=", filter.ended_from), ("r.ended_at <", filter.ended_to)] {
-        if let Some(value) = value {
-            query = query.sql(condition(text)).bind::<Timestamptz, _>(value);
-        }
-    }
-    query.sql(" ORDER BY c.seq LIMIT $3")
-}
-
 impl Store {
-    /// Callees of a task, in the order of their import; `None` when there is no such task.
-    pub async fn list_callees(
-        &self,
-        task: &TaskRef,
-        filter: &CalleeFilter,
-    ) -> Result<Option<(crate::domain::ids::TaskId, Vec<CalleeRecord>)>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let found = match transaction.task(task).await? {
-            None => None,
-            Some(task) => {
-                let query = diesel::sql_query(CALLEE).into_boxed::<Pg>().sql(" AND c.seq > $2");
-                let query =
-                    query.bind::<BigInt, _>(task.no.0).bind::<BigInt, _>(filter.after).bind::<BigInt, _>(filter.most);
-                let rows: Vec<Row> = filtered(query, filter).load(&mut transaction.connection).await?;
-                let records: Result<Vec<_>, _> = rows.into_iter().map(CalleeRecord::try_from).collect();
-                Some((task.settings.id, records?))
-            }
-        };
-        transaction.commit().await?;
-        Ok(found)
-    }
-
     /// A callee with all its attempts, by a call of it or by its `outId`.
     pub async fn call_record(&self, wanted: &CallRef) -> Result<Option<CallRecord>, StoreError> {
         let mut transaction = self.begin().await?;

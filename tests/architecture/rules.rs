@@ -19,7 +19,7 @@ const TIERS: [&[&str]; 8] = [
     &["settings"],
     &["bus", "objects", "store"],
     &["dialer"],
-    &["consumer", "dispatcher", "publisher", "janitor", "export"],
+    &["consumer", "dispatcher", "publisher", "janitor", "export", "archivist"],
     &["daemon"],
     &["cli"],
 ];

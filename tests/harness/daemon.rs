@@ -108,9 +108,12 @@ impl Daemon {
 
     /// The most memory that it has had so far.
     pub fn peak_memory_kib(&mut self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child().id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        peak.trim().trim_end_matches(" kB").parse().unwrap()
+        peak_memory_kib(self.id()).unwrap()
+    }
+
+    /// The number of its process.
+    pub fn id(&mut self) -> u32 {
+        self.child().id()
     }
 
     /// Asks it to stop, as systemd does.
@@ -165,6 +168,13 @@ async fn consumers(place: &Place, queue: &str) -> u32 {
     let passive = QueueDeclareOptions { passive: true, ..Default::default() };
     let queue = channel.queue_declare(place.name(queue).into(), passive, FieldTable::default()).await;
     queue.map_or(0, |queue| queue.consumer_count())
+}
+
+/// The most memory that a process has had so far; `None` when it has ended.
+pub fn peak_memory_kib(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().trim_end_matches(" kB").parse().ok()
 }
 
 /// The program with its settings, and without any that this process's environment has for it.

@@ -1,6 +1,7 @@
 //! Exports from outside: where their files go, what they hash to, and the Python that looks at them.
 
-use std::fs::{self, File};
+use std::fs::File;
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,9 +15,15 @@ pub fn exports_section(folder: &Path) -> String {
     format!("[exports]\nfolder = {folder:?}")
 }
 
-/// In hexadecimal.
+/// In hexadecimal; the file may be larger than what fits into memory.
 pub fn sha256_of(file: &Path) -> String {
-    Sha256::digest(fs::read(file).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
+    let (mut file, mut part, mut sha256) = (File::open(file).unwrap(), vec![0; 1 << 16], Sha256::new());
+    loop {
+        match file.read(&mut part).unwrap() {
+            0 => return sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            read => sha256.update(&part[..read]),
+        }
+    }
 }
 
 /// The Python that has openpyxl and moto; installed when it is not there.
@@ -62,12 +69,27 @@ impl S3 {
 
     /// The section of the settings.
     pub fn section(&self, folder: &Path) -> String {
+        format!("[exports]\nfolder = {folder:?}\n{}", self.keys())
+    }
+
+    /// What a section that keeps files needs to keep them here.
+    pub fn keys(&self) -> String {
         let Self { endpoint, .. } = self;
         let keys = "access_key_id = \"a\"\nsecret_access_key = \"b\"";
-        format!(
-            "[exports]\nfolder = {folder:?}\nurl = \"s3://{}/some/where\"\nendpoint = {endpoint:?}\n{keys}",
+        format!("url = \"s3://{}/some/where\"\nendpoint = {endpoint:?}\n{keys}", Self::BUCKET)
+    }
+
+    /// The keys of what is in the bucket.
+    pub fn objects(&self) -> Vec<String> {
+        let list = format!(
+            "import boto3; [print(o['Key']) for o in boto3.client('s3', endpoint_url='{}', region_name='us-east-1', \
+             aws_access_key_id='a', aws_secret_access_key='b').list_objects_v2(Bucket='{}').get('Contents', [])]",
+            self.endpoint,
             Self::BUCKET
-        )
+        );
+        let output = Command::new(python()).args(["-c", &list]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 }
 

@@ -18,3 +18,4 @@ pub mod record;
 pub mod servers;
 pub mod site;
 pub mod upstream;
+pub mod voice;

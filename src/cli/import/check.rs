@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -9,7 +10,7 @@ use super::file::{CalleeFile, RefusedRow};
 use super::report::Report;
 use crate::bus::Client;
 use crate::bus::wire::v1::import::row_problem;
-use crate::cli::reply::{self, items, text};
+use crate::cli::reply::{self, items, task_address, text};
 use crate::domain::phone_number::Region;
 use crate::domain::problem::{Code, Problem};
 
@@ -28,15 +29,34 @@ pub fn count(path: &Path) -> anyhow::Result<Option<u64>> {
     Ok(Some(rows))
 }
 
-/// The variables that the task's agent requires, as far as the daemon tells.
-pub async fn required_variables(client: &mut Client<'_>, task: Uuid) -> anyhow::Result<Vec<String>> {
-    let answer = client.query("task.get", &json!({ "taskId": task })).await?;
-    reply::judge(&answer)?;
-    let agent = answer.get("task").map_or("", |task| text(task, "agentId"));
+/// The task's id, and the variables that its agent requires.
+///
+/// The id, because a message id that is made from the name would be the same for the next task of this name.
+pub async fn task(client: &mut Client<'_>, task: &str) -> anyhow::Result<(Uuid, Vec<String>)> {
+    let answer = client.query("task.get", &task_address(task)).await?;
+    reply::judge(&answer).with_context(|| format!("task {task}"))?;
+    let of_task = |key| answer.get("task").map_or("", |task| text(task, key));
+    let id = Uuid::parse_str(of_task("taskId")).context("the daemon's reply has no taskId")?;
+    let agent = of_task("agentId");
     let answer = client.query("agent.get", &json!({ "agentId": agent })).await?;
+    reply::judge(&answer).with_context(|| format!("agent {agent}"))?;
     let variables = answer.get("agent").map(|agent| items(agent, "variables")).unwrap_or_default();
     let required = variables.iter().filter(|variable| variable["required"] == true);
-    Ok(required.map(|variable| text(variable, "key").to_owned()).collect())
+    Ok((id, required.map(|variable| text(variable, "key").to_owned()).collect()))
+}
+
+/// Refuses a file without a column for each required variable: not one of its rows would be taken.
+pub fn columns(file: &CalleeFile, required: &[String]) -> anyhow::Result<()> {
+    let is_there = |key: &String| file.columns().iter().any(|column| column.name() == key);
+    let missing: Vec<_> = required.iter().filter(|key| !is_there(key)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        bail!(
+            "the agent requires {}, and the file has no such column; nothing was sent. `calltaskd template` makes a \
+             file with all columns",
+            missing.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// Judges every row as the daemon would, and reports the bad ones.

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use csv::{ByteRecord, Terminator};
 use serde_json::{Map, Value};
 
+use super::quotes::{QuoteGuard, REMEDY, Stray, Swallowed, swallowed};
 use super::workbook::Sheet;
 use crate::bus::wire::v1::reading::is_key;
 use crate::cli::reply::{number, text};
@@ -82,8 +83,14 @@ impl Column {
 }
 
 enum Source {
-    Csv(Box<csv::Reader<Box<dyn Read>>>),
+    Csv(Csv),
     Sheet(Sheet),
+}
+
+struct Csv {
+    reader: Box<csv::Reader<Box<dyn Read>>>,
+    separator: u8,
+    stray: Stray,
 }
 
 /// Put behind every file: the last row, too, gets a line's end, because line numbers are counted by them; and then a
@@ -119,10 +126,11 @@ impl CalleeFile {
             first_line.drain(..BYTE_ORDER_MARK.len());
         }
         let separator = separator(&first_line);
-        let whole: Box<dyn Read> = Box::new(Cursor::new(first_line).chain(input).chain(END));
+        let (whole, stray) = QuoteGuard::of(Cursor::new(first_line).chain(input).chain(END), separator);
+        let whole: Box<dyn Read> = Box::new(whole);
         let mut builder = csv::ReaderBuilder::new();
         builder.has_headers(false).flexible(true).delimiter(separator).terminator(Terminator::Any(b'\n'));
-        Self::of(Source::Csv(Box::new(builder.from_reader(whole))))
+        Self::of(Source::Csv(Csv { reader: Box::new(builder.from_reader(whole)), separator, stray }))
     }
 
     /// Reads the names of the columns.
@@ -143,6 +151,7 @@ impl CalleeFile {
         let Some(line) = self.next_record()? else {
             return Ok(None);
         };
+        self.look_for_swallowed(line)?;
         let refused = |message: &str, called_number: &str| RefusedRow {
             line,
             called_number: excerpt(called_number, 32),
@@ -161,13 +170,36 @@ impl CalleeFile {
         Ok(Some(Row { line, callee }))
     }
 
+    /// Refuses the file where a cell seems to have swallowed rows.
+    fn look_for_swallowed(&self, line: u64) -> anyhow::Result<()> {
+        let Source::Csv(csv) = &self.source else { return Ok(()) };
+        // Most rows are a single line, and those that are not UTF-8 are refused anyway.
+        if !self.record.as_slice().contains(&b'\n') {
+            return Ok(());
+        }
+        let Some(cells) = self.cells() else { return Ok(()) };
+        let of = |key: fn(&Column) -> bool| self.columns.iter().position(key);
+        let keys = [of(|column| matches!(column, Column::CalledNumber)), of(|column| matches!(column, Column::OutId))];
+        let keys: Vec<_> = keys.into_iter().flatten().collect();
+        match swallowed(&cells, &keys, csv.separator) {
+            None => Ok(()),
+            Some(Swallowed::InKey) => bail!("line {line}: calledNumber or outId goes over several lines: {REMEDY}"),
+            Some(Swallowed::Row(below)) => {
+                let row = line + below as u64;
+                bail!(
+                    "line {line}: a quoted cell goes over several lines, and line {row} in it looks like a row of its own: {REMEDY}"
+                )
+            }
+        }
+    }
+
     /// Reads the next record that is not blank; gives the line on which it begins.
     ///
     /// The position that the library gives a record lies before the blank lines in front of it, so the line is
     /// counted back from its end.
     fn next_record(&mut self) -> anyhow::Result<Option<u64>> {
-        let reader = match &mut self.source {
-            Source::Csv(reader) => reader,
+        let csv = match &mut self.source {
+            Source::Csv(csv) => csv,
             Source::Sheet(sheet) => {
                 let Some((line, cells)) = sheet.next_record()? else { return Ok(None) };
                 self.record = ByteRecord::from(cells);
@@ -175,11 +207,15 @@ impl CalleeFile {
             }
         };
         loop {
-            if !reader.read_byte_record(&mut self.record)? {
+            let more = csv.reader.read_byte_record(&mut self.record)?;
+            if let Some(line) = csv.stray.line() {
+                bail!("line {line}: there is more in the cell after its closing quote: {REMEDY}");
+            }
+            if !more {
                 return Ok(None);
             }
             let breaks = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-            let line = reader.position().line().saturating_sub(breaks);
+            let line = csv.reader.position().line().saturating_sub(breaks);
             if self.record.iter().next_back().is_some_and(|cell| cell.ends_with(&END[1..])) {
                 return end(&self.record, line).map(|()| None);
             }

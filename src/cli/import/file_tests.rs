@@ -82,3 +82,16 @@ fn a_quote_that_is_never_closed_swallows_nobody_unseen() {
     assert_eq!(error, "line 3: a quote is opened and never closed; close it and import the file again");
     assert_eq!(read(b"calledNumber\n+493023125000").unwrap().len(), 1, "no line's end at the end");
 }
+
+#[test]
+fn two_stray_quotes_swallow_nobody_unseen() {
+    let names = "calledNumber,firstName\n+493023125000,Grace\n";
+    let merged = wrong(format!("{names}+493023125001,\"Ada\n+493023125002,Bob\n+493023125003,Cem\"\n").as_bytes());
+    assert!(merged.starts_with("line 3: a quoted cell goes over several lines, and line 4"), "{merged}");
+    let after = wrong(format!("{names}+493023125001,\"Ada\n+493023125002,Bob\n+493023125003,\"Cem\n").as_bytes());
+    assert!(after.starts_with("line 5: there is more in the cell after its closing quote"), "{after}");
+    let number = wrong(format!("{names}\"+493023125001,Ada\n+493023125002\",Bob\n").as_bytes());
+    assert!(number.starts_with("line 3: calledNumber or outId goes over several lines"), "{number}");
+    let note = format!("{names}+493023125001,\"Ada\r\n(ring, please)\"\r\n");
+    assert_eq!(read(note.as_bytes()).unwrap().len(), 2, "a note may have lines");
+}

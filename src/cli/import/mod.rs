@@ -8,6 +8,7 @@
 mod batch;
 mod check;
 mod file;
+mod quotes;
 mod report;
 mod workbook;
 
@@ -19,7 +20,7 @@ use clap::Args;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::reply::{self, items, number, task_address, text};
+use super::reply::{self, items, number};
 use super::session::Session;
 use crate::bus::Client;
 use batch::Batch;
@@ -29,16 +30,20 @@ use report::Report;
 /// Import callees from a CSV or XLSX file.
 ///
 /// A CSV file is UTF-8, with or without a byte order mark, its columns separated by commas or semicolons; of an XLSX
-/// file (FILE.xlsx) the first worksheet is read. `calltaskd template` makes one to fill in. The first line names the columns: `calledNumber` must be there, `outId` may be, and each other column is a
-/// variable by that name. Empty cells are left out.
+/// file (FILE.xlsx) the first worksheet is read. `calltaskd template` makes one to fill in. The first line names the
+/// columns: `calledNumber` must be there, `outId` may be, and each other column is a variable by that name; one for each
+/// variable that the agent requires. Empty cells are left out.
+///
+/// The whole file is read before anything is sent. One whose quotes are wrong (text after a closing quote, or a cell over
+/// several lines that has swallowed rows) is refused with the line.
 ///
 /// The same file sent again with the same options, as after an interruption, imports nothing twice: its batches
 /// are recognised (for `inbox.keep_days`, 30) and get their first replies again. To import the same rows once more
 /// on purpose, give another --batch-id, and --allow-duplicate-numbers.
 ///
 /// Rejected rows are printed with their line in the file, and written with the reason beside each to
-/// FILE.errors.csv; the exit code is 0 all the same. With --json, each
-/// batch's receipt is printed as one line, and the totals as the last.
+/// FILE.errors.csv; the exit code is 0 all the same. With --json, each batch's receipt is printed as one line, and the
+/// totals as the last.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// What to import
@@ -85,9 +90,9 @@ pub async fn run(session: &Session, arguments: &ImportArgs) -> anyhow::Result<Ex
     let mut file = CalleeFile::open(&arguments.file)?;
     let mut report = Report::new(session.json, (arguments.errors_path(), file.columns()), rows.unwrap_or(0));
     let mut client = session.client().await?;
-    let task = task_id(&mut client, &arguments.task).await?;
+    let (task, required) = check::task(&mut client, &arguments.task).await?;
+    check::columns(&file, &required)?;
     if arguments.dry_run {
-        let required = check::required_variables(&mut client, task).await?;
         check::check(&mut file, &mut report, (session.default_region, &required))?;
         report.end(task)?;
         return Ok(if report.all_accepted() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -100,17 +105,6 @@ pub async fn run(session: &Session, arguments: &ImportArgs) -> anyhow::Result<Ex
     })?;
     report.end(task)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The id: a message id that is made from the name would be the same for the next task of this name.
-async fn task_id(client: &mut Client<'_>, task: &str) -> anyhow::Result<Uuid> {
-    if let Ok(id) = Uuid::parse_str(task) {
-        return Ok(id);
-    }
-    let answer = client.query("task.get", &task_address(task)).await?;
-    reply::judge(&answer).with_context(|| format!("task {task}"))?;
-    let id = answer.get("task").map_or("", |task| text(task, "taskId"));
-    Uuid::parse_str(id).context("the daemon's reply has no taskId")
 }
 
 struct Importer<'a> {

@@ -215,3 +215,6 @@ fn split_list(value: &str) -> Vec<String> {
     entries.retain(|entry| !entry.is_empty());
     entries
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,10 +47,6 @@ impl Legs {
         self.seats().remove(key);
     }
 
-    pub fn count(&self) -> usize {
-        self.seats().len()
-    }
-
     /// The other side's tag is known from now on.
     pub fn confirm(&self, key: &Key, remote_tag: &str) {
         if let Some(seat) = self.seats().get_mut(key) {

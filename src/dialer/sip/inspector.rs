@@ -87,12 +87,10 @@ impl Answers {
         }
     }
 
-    /// Forgets what cannot be asked for any more; gives how much is left.
-    pub fn sweep(&self) -> usize {
+    /// Forgets what cannot be asked for any more.
+    pub fn sweep(&self) {
         let now = Instant::now();
-        let mut entries = self.entries();
-        entries.retain(|_, entry| entry.forget_at.is_none_or(|at| at > now));
-        entries.len()
+        self.entries().retain(|_, entry| entry.forget_at.is_none_or(|at| at > now));
     }
 
     fn look_at(&self, response: &Response) {

@@ -73,24 +73,23 @@ impl Pending {
             let Some(last) = self.last_response(&mut transaction).await else {
                 // Without it the library would acknowledge a later answer by itself, and nobody would hang up.
                 transaction.last_response = None;
-                return self.close(Signal::GaveUp);
+                self.stack.answers.close(&self.dialog.call_id, self.dialog.invite_sequence);
+                drop(self.signals.send(Signal::GaveUp));
+                return;
             };
             let challenged = matches!(last.status_code.code(), 401 | 407) && !self.wanted;
             let credentials = credentials.as_ref().filter(|_| challenged && challenges.should_answer(&last));
             let Some(next) = self.answer_challenge(&transaction, &last, credentials).await else {
-                return match last.status_code.code() {
-                    200..300 => drop(self.signals.send(Signal::Final(Box::new(last)))),
-                    _ => self.close(Signal::Final(Box::new(last))),
-                };
+                let answered = (200..300).contains(&last.status_code.code());
+                let told = self.signals.send(Signal::Final(Box::new(last))).is_ok();
+                // Nobody is left to acknowledge an answer: when it is repeated, it is hung up.
+                if !answered || !told {
+                    self.stack.answers.close(&self.dialog.call_id, self.dialog.invite_sequence);
+                }
+                return;
             };
             transaction = next;
         }
-    }
-
-    /// It got no answer that would have to be acknowledged.
-    fn close(&self, signal: Signal) {
-        self.stack.answers.close(&self.dialog.call_id, self.dialog.invite_sequence);
-        drop(self.signals.send(signal));
     }
 
     /// Waits for the last response; `None` when none came although it was taken back.

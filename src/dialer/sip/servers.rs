@@ -13,7 +13,7 @@ use rsipstack::sip::{Method, Request};
 use super::peer::{Peer, Transport};
 use super::secure::Trust;
 use super::stack::{Path, Stack, Unreachable};
-use crate::settings::{Place, SipTrunk};
+use crate::settings::{SipTrunk, TrunkPlace};
 
 /// How long a name's address is used before it is looked up again.
 const FRESH: Duration = Duration::from_secs(60);
@@ -38,8 +38,8 @@ impl Server {
     fn peers(settings: &SipTrunk) -> Vec<Peer> {
         let transport = Transport::from(settings.transport);
         match &settings.place {
-            Place::Domain(domain) => vec![Peer::new(transport, domain, None)],
-            Place::Servers(servers) => {
+            TrunkPlace::Domain(domain) => vec![Peer::new(transport, domain, None)],
+            TrunkPlace::Servers(servers) => {
                 servers.iter().map(|server| Peer::new(transport, &server.host, server.port)).collect()
             }
         }

@@ -271,12 +271,6 @@ impl Stack {
     pub fn sink(&self) -> SocketAddr {
         self.sink
     }
-
-    /// How many transactions and calls it knows: nothing, when all is over.
-    pub fn load(&self) -> usize {
-        let stats = self.endpoint.get_stats();
-        stats.running_transactions + stats.waiting_ack + self.legs.count()
-    }
 }
 
 async fn last_response(transaction: &mut Transaction) -> Option<Response> {

@@ -69,7 +69,10 @@ const ROWS: &str = "
            coalesce(r.state, CASE WHEN o.seq IS NULL THEN 'PENDING' ELSE 'CALLING' END) AS state,
            coalesce(r.result, a.result) AS result, r.failed_reason, coalesce(r.attempts, a.attempt, 0) AS attempts,
            a.attempt, a.caller_number, a.started_at, a.answered_at, a.ended_at, a.hangup_by,
-           p.major_intent, coalesce(p.recording ->> 'url', p.recording ->> 'path') AS recording,
+           p.major_intent, CASE WHEN p.recording IS NOT NULL THEN
+               coalesce((SELECT m.location FROM recordings m WHERE m.task_no = $1 AND m.seq = c.seq
+                         AND m.attempt = a.attempt AND m.state = 'STORED'),
+                        p.recording ->> 'url', p.recording ->> 'path') END AS recording,
            -- A tag with several values is one cell.
            coalesce((SELECT jsonb_object_agg(key, CASE jsonb_typeof(value)
                          WHEN 'array' THEN (SELECT coalesce(string_agg(item, ', '), '')

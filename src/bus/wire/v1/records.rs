@@ -8,7 +8,8 @@ use super::reading::time_of_day;
 use crate::domain::agent::Agent;
 use crate::domain::calling_window::{CallingDays, DailyRange};
 use crate::domain::ids::{CallId, TaskId};
-use crate::domain::record::{AttemptRecord, CallRecord, CalleeRecord, CalleeStage};
+use crate::domain::record::{AttemptRecord, CallRecord, CalleeRecord, CalleeStage, StoredReport};
+use crate::domain::recording::RecordingState;
 use crate::domain::service_instance::{CallerNumber, ServiceInstance};
 
 /// A field without a value is left out.
@@ -145,6 +146,23 @@ fn end(record: &CallRecord, made: &AttemptRecord) -> Value {
     })
 }
 
+/// As reported, and what became of fetching it; without a state it is a reference alone.
+fn recording(report: &StoredReport) -> Value {
+    let Some(mut recording) = report.recording.clone() else { return Value::Null };
+    if let Some(fetched) = &report.fetched {
+        let file = fetched.file.as_ref().filter(|_| fetched.state == RecordingState::Stored);
+        let mut more = json!({
+            "state": fetched.state,
+            "location": file.map(|file| &file.location),
+            "bytes": file.map(|file| file.bytes),
+            "sha256": file.map(|file| &file.sha256),
+            "reason": fetched.reason,
+        });
+        merge(&mut recording, &mut more);
+    }
+    without_nulls(recording)
+}
+
 /// Reported variables stand over those of the import.
 fn report(imported: std::collections::BTreeMap<String, String>, made: &AttemptRecord) -> Value {
     let Some(report) = &made.report else { return json!({}) };
@@ -156,6 +174,6 @@ fn report(imported: std::collections::BTreeMap<String, String>, made: &AttemptRe
         "majorIntent": report.major_intent,
         "outputTags": tags.then_some(&report.output_tags),
         "conversation": report.conversation,
-        "recording": report.recording,
+        "recording": recording(report),
     })
 }

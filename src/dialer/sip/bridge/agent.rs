@@ -14,9 +14,10 @@ const MOST_CORRECTIONS: u32 = 2;
 impl Bridge {
     /// Calls the agent.
     pub(super) async fn invite_agent(&mut self, offer: String) -> Option<Cause> {
+        self.agent_invitations += 1;
         let uri = self.order.agent.sip_uri.clone();
         let invitation = Invitation {
-            call_id: format!("agent-{}-{}", self.invitations, self.order.call_id),
+            call_id: format!("agent-{}-{}", self.agent_invitations, self.order.call_id),
             // The agent sees whom it talks to.
             from: self.order.called.e164().to_owned(),
             from_domain: None,
@@ -43,6 +44,8 @@ impl Bridge {
     /// The agent is not there. Before the callee's answer that is no end: it is called again then.
     fn without_agent(&mut self, reply: Reply) -> Option<Cause> {
         self.agent = None;
+        let (call, agent, response) = (&self.order.call_id, &self.order.agent.id, &reply.response);
+        tracing::warn!(%call, %agent, status = response.status, reason = %response.reason, "the agent does not take the call");
         (self.phase != Phase::Calling).then_some(Cause::AgentFailed(reply))
     }
 

@@ -34,8 +34,7 @@ impl Bridge {
         }
         let now = self.around.clock.now();
         self.ringing_at.get_or_insert(now);
-        if self.strategy == Strategy::AgentFirst && self.agent.is_none() && self.invitations == 1 {
-            self.invitations += 1;
+        if self.strategy == Strategy::AgentFirst && self.agent.is_none() && self.agent_invitations == 0 {
             let offer = self.agent_voice.said().to_string();
             self.invite_agent(offer).await;
         }
@@ -64,7 +63,6 @@ impl Bridge {
                 if self.strategy == Strategy::AgentFirst {
                     self.strategy = Strategy::Placeholder;
                 }
-                self.invitations += 1;
                 let offer = self.agent_voice.join(&said);
                 return self.invite_agent(offer).await;
             }

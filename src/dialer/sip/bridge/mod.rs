@@ -134,7 +134,8 @@ pub struct Bridge {
     ringing_at: Option<DateTime<Utc>>,
     answered_at: Option<DateTime<Utc>>,
     wants_offers: bool,
-    invitations: u32,
+    /// How often the agent was called.
+    agent_invitations: u32,
     /// How often the agent was told again what the callee's media are.
     corrections: u32,
     callee_headers: Vec<Header>,
@@ -167,7 +168,7 @@ impl Bridge {
             ringing_at: None,
             answered_at: None,
             wants_offers: false,
-            invitations: 1,
+            agent_invitations: 0,
             corrections: 0,
             callee_headers,
         })
@@ -176,10 +177,10 @@ impl Bridge {
     /// Lives the call to its end, which is the carrier's last word.
     pub async fn run(mut self) -> Over {
         let cause = self.live().await;
-        let ended_at = self.around.clock.now();
+        let hung_up_at = self.answered_at.is_some().then(|| self.around.clock.now());
         let cause = self.tear_down(cause).await;
-        // A call that was never answered ended with that word.
-        let ended_at = if self.answered_at.is_some() { ended_at } else { self.around.clock.now() };
+        // A call that was not answered ended with that word.
+        let ended_at = hung_up_at.unwrap_or_else(|| self.around.clock.now());
         Over {
             cause,
             heard: self.heard,
@@ -236,7 +237,14 @@ impl Bridge {
         let last = self.callee.release().await;
         match cause {
             Cause::RangOut(None) => Cause::RangOut(last),
-            Cause::Stopped(None) => Cause::Stopped(last),
+            // The answer crossed our CANCEL: the callee had been reached.
+            Cause::Stopped(None) => match last.filter(Reply::is_success) {
+                Some(answer) => {
+                    self.answered_at = Some(self.around.clock.now());
+                    Cause::Talked(HangupBy::System, answer.response)
+                }
+                None => Cause::Stopped(None),
+            },
             cause => cause,
         }
     }

@@ -1,0 +1,3 @@
+DROP INDEX tasks_with_recordings;
+ALTER TABLE tasks DROP COLUMN recordings_removed;
+DROP TABLE recordings;

@@ -1,0 +1,1 @@
+DROP INDEX callee_results_failed, callee_results_not_callable;
