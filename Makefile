@@ -30,6 +30,10 @@ stop: ## End what `make services` or `make demo KEEP=1` left running
 demo: ## A day's work in a minute, with simulated calls; KEEP=1 leaves it running
 	@KEEP='$(KEEP)' scripts/demo.sh
 
+.PHONY: demo-sip
+demo-sip: ## Two hundred calls over SIP, with SIPp as the carrier and the voice agent
+	@scripts/with-servers.sh scripts/demo-sip.sh
+
 .PHONY: test
 test: ## All tests, on private servers or on those of DATABASE_URL and AMQP_URL
 	@RUST_TEST_THREADS=$(TEST_THREADS) scripts/with-servers.sh $(CARGO) test --locked
@@ -45,9 +49,20 @@ chaos: ## Faults drawn from SEED=… for MINUTES=…, and the checker's verdict;
 		$(CARGO) test --locked --test chaos -- --nocapture --exact no_promise_is_broken_whatever_falls
 
 .PHONY: accept
-accept: test bench ## The tests, more restarts, an export of a million callees, the bench, and the dependencies' licences, bans and sources
+accept: test bench ## The tests, more restarts, those of a million callees and 10,000 cancels, the bench, and the dependencies' licences, bans and sources
+	@echo 'accept: each server restarted three times'
 	@CALLTASKD_TEST_RESTARTS=3 scripts/with-servers.sh $(CARGO) test --locked --test restarts
+	@echo 'accept: a million callees imported, exported, and exported through a crash'
+	@CALLTASKD_TEST_MILLION=1000000 scripts/with-servers.sh \
+		$(CARGO) test --release --locked --test million -- --nocapture
+	@echo 'accept: a task of a million callees listed, deleted, and removed while another one dials'
+	@CALLTASKD_TEST_MILLION=1000000 scripts/with-servers.sh \
+		$(CARGO) test --release --locked --test large_tasks -- --nocapture --test-threads 1
+	@echo 'accept: 10,000 cancels that race with claims'
+	@CALLTASKD_TEST_CANCELS=10000 scripts/with-servers.sh $(CARGO) test --release --locked --test cancel -- --nocapture
+	@echo 'accept: an export of a million callees in both formats'
 	@CALLTASKD_TEST_EXPORT_ROWS=1000000 scripts/with-servers.sh $(CARGO) test --locked --test exports a_large_export
+	@echo 'accept: the dependencies'
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
 	$(CARGO) deny check licenses bans sources
 
