@@ -51,11 +51,22 @@ fn answered_calls() -> Table {
 fn without_agents() -> Table {
     let failed =
         || json!({"result": "AGENT_FAILED", "scope": "LOCAL", "counted": true, "final": true, "hangupBy": "SYSTEM"});
+    let clash =
+        || json!({"result": "AGENT_FAILED", "scope": "LOCAL", "counted": true, "sip.rule": "local-media-mismatch"});
     vec![
         (without_agent("agent-busy", Other::Plays(play("refuses").saying("486 Busy Here"))), failed()),
         (without_agent("agent-down", Other::Plays(play("refuses").saying("503 Service Unavailable"))), failed()),
         (without_agent("agent-silent", Other::Silent), failed()),
         (without_agent("agent-rings", Other::Plays(play("goes_on").saying("180 Ringing"))), failed()),
+        (without_agent("agent-encrypts", Other::Plays(play("agent_encrypts"))), clash()),
+        (answered("phone-refuses-agent", play("refuses_the_new_offer"), play("agent")), failed()),
+        (
+            Case {
+                trunk: "offer = \"late\"",
+                ..answered("late-agent-busy", play("offers_in_vain"), play("refuses").saying("486 Busy Here"))
+            },
+            failed(),
+        ),
     ]
 }
 
@@ -128,7 +139,9 @@ fn disturbed_calls() -> Table {
 /// An agent that does not come is not waited for any longer than it may take.
 fn assert_released(event: &Value, name: &str) {
     let waited = seconds_between(event, "answeredAt", "endedAt");
-    let patience = if ["agent-busy", "agent-down"].contains(&name) { 0.0..4.0 } else { 7.9..12.0 };
+    // Others are given up by the agent's own word.
+    let silent = ["agent-silent", "agent-rings"].contains(&name);
+    let patience = if silent { 7.9..16.0 } else { 0.0..6.0 };
     assert!(patience.contains(&waited), "{name}: the callee was kept for {waited} s");
 }
 

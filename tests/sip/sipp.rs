@@ -114,6 +114,8 @@ impl Sipp {
                 "-nostdin",
             ])
             .args(if script.tcp { ["-t", "t1"] } else { ["-t", "u1"] })
+            // By itself it looks for a port to be controlled by among sixty, which all of them share.
+            .args(["-cp", &(media + 6).to_string()])
             .args(["-m", &script.calls.to_string(), "-d", &script.pause_millis.to_string()])
             .args(["-timeout", &LIFE_SECONDS.to_string(), "-timeout_error"])
             .args(["-trace_err", "-error_file", "errors", "-trace_stat", "-stf", "counters", "-fd", "1"])
