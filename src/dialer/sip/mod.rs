@@ -146,3 +146,6 @@ impl Dialer for SipDialer {
         self.0.hang_up.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests;
