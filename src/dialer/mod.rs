@@ -80,6 +80,12 @@ pub trait Dialer: Debug + Send + Sync {
 
     /// Ends every call: ringing ones are cancelled, answered ones hung up.
     fn hang_up_all(&self);
+
+    /// How many calls it may be given at this moment, for reasons of the trunk's own; what is counted elsewhere is not its
+    /// business.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// The dialers by trunk.

@@ -1,5 +1,6 @@
 //! Trunks that are not there, or only partly.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::cases::{answered, assert_tells, case};
@@ -49,4 +50,19 @@ async fn servers_are_asked_whether_they_are_there() {
     assert_eq!(of("asked")["sipStatus"], 200, "{told}");
     assert!(of("absent")["error"].as_str().unwrap().contains("refused"), "{told}");
     exchange.finish_carrier("asked").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_that_fails_every_call_is_left_alone() {
+    const CALLS: usize = 8;
+    let refuses = play("refuses").saying("403 Forbidden").times(100);
+    let cases = [Case { callees: 30, concurrency: 1, ..case("forbids", refuses) }];
+    let exchange = Exchange::open("breaker", &cases).await;
+    let ended = exchange.some_ended("forbids", CALLS).await;
+    let at = |index: usize| ended[index].data()["startedAt"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+    let gap = |index: usize| (at(index + 1) - at(index)).as_seconds_f64();
+    // Five in a row may be chance; then it gets one call after a second, after two more, after four more.
+    assert!(gap(4) >= 0.9 && gap(5) >= 1.9 && gap(6) >= 3.9, "{:?}", (0..CALLS - 1).map(gap).collect::<Vec<_>>());
+    assert!(exchange.site.daemon.has_logged("ALARM: the trunk fails calls; it gets none for a while"));
+    exchange.abandon().await;
 }

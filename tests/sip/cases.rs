@@ -22,6 +22,7 @@ pub const fn case(name: &'static str, carrier: Script) -> Case {
         trunk_port: 0,
         carrier_port: 0,
         callees: 1,
+        concurrency: 100,
     }
 }
 

@@ -50,6 +50,7 @@ pub struct Case {
     /// The carrier's own port, when somebody else knows it.
     pub carrier_port: u16,
     pub callees: u32,
+    pub concurrency: u32,
 }
 
 enum Player {
@@ -153,7 +154,7 @@ impl Exchange {
         upstream.accept("agent.put", &agent_record).await;
         let line = orders::with(orders::line(name, 100, 100), "trunk", name.into());
         upstream.accept("service-instance.put", &line).await;
-        let task = orders::with(orders::task(name, 100), "agentId", name.into());
+        let task = orders::with(orders::task(name, case.concurrency), "agentId", name.into());
         let task = orders::with(task, "serviceInstanceId", name.into());
         // The shortest that there are.
         let task = orders::with(orders::with(task, "ringTimeoutSeconds", 10.into()), "maxTalkSeconds", 10.into());
@@ -173,7 +174,12 @@ impl Exchange {
     /// The event of each call of the case of this name.
     pub async fn ended(&self, name: &str) -> Vec<Arc<Event>> {
         let stage = self.stages.iter().find(|stage| stage.case.name == name).unwrap();
-        let wanted = stage.case.callees as usize;
+        self.some_ended(name, stage.case.callees as usize).await
+    }
+
+    /// The first events of calls of this case, in the order of arrival.
+    pub async fn some_ended(&self, name: &str, wanted: usize) -> Vec<Arc<Event>> {
+        let stage = self.stages.iter().find(|stage| stage.case.name == name).unwrap();
         let left = LONGEST_CALL.saturating_sub(self.began.elapsed()).max(SOON);
         let log: PathBuf = self.site.settings();
         let what = format!("{wanted} calls of {name} to end ({})", log.display());
@@ -182,6 +188,11 @@ impl Exchange {
             (ended.len() >= wanted).then_some(ended)
         })
         .await
+    }
+
+    /// Ends the daemon, whatever is left to do.
+    pub async fn abandon(mut self) {
+        self.site.daemon.stop(SOON).await;
     }
 
     /// Waits until a carrier has had all that its scenario wants.

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::bridge::{Cause, Over};
 use super::message::Reply;
 use crate::domain::call::{CallEnd, HangupBy};
-use crate::domain::classification::{FinalResponse, LocalCause, Override, Seen, classify};
+use crate::domain::classification::{Classification, FinalResponse, LocalCause, Override, Seen, classify};
 
 /// Judges the calls of one trunk.
 #[derive(Debug, Default)]
@@ -20,8 +20,8 @@ impl Judge {
         Self { overrides }
     }
 
-    /// The end of a call that began at `started_at`.
-    pub fn end(&self, over: Over, started_at: DateTime<Utc>) -> CallEnd {
+    /// The end of a call that began at `started_at`, and all that was decided about it.
+    pub fn end(&self, over: Over, started_at: DateTime<Utc>) -> (CallEnd, Classification) {
         let Over { cause, heard, ringing_at, answered_at, ended_at, .. } = over;
         let hangup_by = hangup_by(&cause);
         let (local, response) = seen(cause, heard);
@@ -29,7 +29,7 @@ impl Judge {
         let decided = classify(&seen, &self.overrides);
         let not_before =
             decided.retry_after.and_then(|wait| TimeDelta::from_std(wait).ok()).map(|wait| ended_at + wait);
-        CallEnd {
+        let end = CallEnd {
             result: decided.result,
             scope: decided.scope,
             counted: decided.counted,
@@ -39,7 +39,8 @@ impl Judge {
             hangup_by,
             not_before,
             ..CallEnd::unknown(started_at, ended_at)
-        }
+        };
+        (end, decided)
     }
 }
 

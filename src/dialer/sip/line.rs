@@ -7,6 +7,7 @@ use std::{collections::HashSet, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
+use super::breaker::Breaker;
 use super::bridge::{Bridge, Cause, Over, Surroundings};
 use super::header::Header;
 use super::judge::Judge;
@@ -15,7 +16,8 @@ use super::servers::{Server, Servers};
 use super::stack::Stack;
 use crate::clock::Clock;
 use crate::dialer::CallOrder;
-use crate::domain::call::CallEnd;
+use crate::domain::call::{CallEnd, Scope};
+use crate::domain::classification::{Classification, TrunkState};
 use crate::domain::ids::{CallId, TrunkName};
 use crate::settings::{Identity, OfferStrategy as Strategy, SipTrunk};
 
@@ -38,6 +40,7 @@ pub(super) struct Line {
     pub hang_up: CancellationToken,
     /// The trunk refused an INVITE without an offer: it gets no other such.
     pub wants_offers: AtomicBool,
+    pub breaker: Arc<Breaker>,
 }
 
 impl Line {
@@ -50,11 +53,33 @@ impl Line {
             let trunk = &self.trunk;
             tracing::warn!(%trunk, "the trunk refuses an INVITE without an offer: it gets a placeholder from now on");
         }
-        let end = self.judge.end(over, started_at);
+        let reached = over.ringing_at.is_some() || over.answered_at.is_some();
+        let (end, said) = self.judge.end(over, started_at);
+        self.note(&end, &said, reached);
         let (trunk, result) = (&self.trunk, end.result);
         let status = end.sip.as_ref().map(|sip| sip.status);
         tracing::debug!(%trunk, %call, %result, ?status, "a call ended");
         end
+    }
+
+    /// Takes in what the end of a call says about the trunk.
+    fn note(&self, end: &CallEnd, said: &Classification, reached: bool) {
+        let trunk = &self.trunk;
+        match (said.trunk, end.scope) {
+            (TrunkState::Overloaded | TrunkState::Broken, _) => {
+                if let Some(pause) = self.breaker.failed(Instant::now(), said.retry_after) {
+                    let (seconds, rule) = (pause.as_secs(), &said.rule);
+                    tracing::error!(%trunk, seconds, %rule, "ALARM: the trunk fails calls; it gets none for a while");
+                }
+            }
+            // Our own doing says nothing about the trunk, unless it reached somebody.
+            (TrunkState::Fine, Scope::Local) if !reached => self.breaker.no_news(),
+            (TrunkState::Fine, _) => {
+                if self.breaker.well() {
+                    tracing::info!(%trunk, "the trunk takes calls again");
+                }
+            }
+        }
     }
 
     /// Tries one server after the other, as long as nobody can have heard of the call.
@@ -127,6 +152,7 @@ impl Line {
             agent_timeout: self.settings.agent_timeout,
             codecs: self.settings.codecs.clone(),
             hang_up: self.hang_up.clone(),
+            breaker: self.breaker.clone(),
         }
     }
 

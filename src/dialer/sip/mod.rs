@@ -4,6 +4,7 @@
 //! [`stack`] is the process's one stack, [`leg`] a dialog with one side, [`bridge`] a call; a [`SipDialer`] places the
 //! calls of one trunk.
 
+mod breaker;
 mod bridge;
 mod challenge;
 mod dialog;
@@ -28,7 +29,7 @@ use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
@@ -81,6 +82,7 @@ impl SipDialer {
             up: Arc::default(),
             hang_up: CancellationToken::new(),
             wants_offers: AtomicBool::new(false),
+            breaker: Arc::default(),
         }))
     }
 }
@@ -119,6 +121,7 @@ impl Dialer for SipDialer {
         let (sender, end) = oneshot::channel();
         let line = self.0.clone();
         lock(&line.up).insert(order.call_id);
+        line.breaker.placed();
         let up = Up(order.call_id, line.up.clone());
         let call = async move {
             let end = line.call(order).await;
@@ -144,6 +147,10 @@ impl Dialer for SipDialer {
 
     fn hang_up_all(&self) {
         self.0.hang_up.cancel();
+    }
+
+    fn room(&self) -> usize {
+        self.0.breaker.room(Instant::now())
     }
 }
 

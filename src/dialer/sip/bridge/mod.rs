@@ -21,6 +21,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::breaker::Breaker;
 use super::header::Header;
 use super::incoming::PeerOffer;
 use super::leg::{Event, Invitation, Leg};
@@ -78,6 +79,8 @@ pub struct Surroundings {
     pub agent_timeout: Duration,
     /// What the placeholder offers.
     pub codecs: Vec<Codec>,
+    /// Told as soon as the trunk has done its work.
+    pub breaker: Arc<Breaker>,
     /// Cancelled when every call is to end.
     pub hang_up: CancellationToken,
 }
