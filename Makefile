@@ -30,6 +30,10 @@ stop: ## End what `make services` or `make demo KEEP=1` left running
 demo: ## A day's work in a minute, with simulated calls; KEEP=1 leaves it running
 	@KEEP='$(KEEP)' scripts/demo.sh
 
+.PHONY: demo-sip
+demo-sip: ## Two hundred calls over SIP, with SIPp as the carrier and the voice agent
+	@scripts/with-servers.sh scripts/demo-sip.sh
+
 .PHONY: test
 test: ## All tests, on private servers or on those of DATABASE_URL and AMQP_URL
 	@RUST_TEST_THREADS=$(TEST_THREADS) scripts/with-servers.sh $(CARGO) test --locked

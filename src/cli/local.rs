@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::failure::{Failure, WRONG_SETTINGS};
 use super::{Options, output, session};
+use crate::dialer::sip::{self, Probe};
 use crate::domain::ids::Holder;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -20,9 +21,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     daemon::run(settings).await
 }
 
-/// `calltaskd check`.
-pub(super) fn check(options: &Options) -> anyhow::Result<ExitCode> {
+/// `calltaskd check`; with `connect`, the servers of SIP trunks are asked whether they are there.
+pub(super) async fn check(options: &Options, connect: bool) -> anyhow::Result<ExitCode> {
     match session::settings(options) {
+        Ok(settings) if connect => return ask_trunks(options, &settings).await,
         Ok(_) if options.json => output::line(&json!({"status": "OK"}).to_string())?,
         Ok(_) => output::line("settings are fine")?,
         Err(Failure::Settings(problems)) if options.json => {
@@ -34,6 +36,26 @@ pub(super) fn check(options: &Options) -> anyhow::Result<ExitCode> {
         Err(problems) => return Err(problems.into()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn ask_trunks(options: &Options, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let probes = sip::probe(settings).await?;
+    let all = probes.iter().all(|probe| probe.answer.is_ok());
+    if options.json {
+        let server = |probe: &Probe| json!({"trunk": probe.trunk, "server": probe.server, "sipStatus": probe.answer.as_ref().ok(), "error": probe.answer.as_ref().err()});
+        let servers: Vec<_> = probes.iter().map(server).collect();
+        let status = if all { "OK" } else { "UNREACHABLE" };
+        output::line(&json!({"status": status, "servers": servers}).to_string())?;
+    } else {
+        output::line("settings are fine")?;
+        for Probe { trunk, server, answer } in &probes {
+            match answer {
+                Ok(status) => output::line(&format!("trunk {trunk}: {server} answers ({status})"))?,
+                Err(error) => output::line(&format!("trunk {trunk}: {error}"))?,
+            }
+        }
+    }
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// `calltaskd migrate`.

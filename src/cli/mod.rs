@@ -92,7 +92,11 @@ enum Command {
     /// Run the daemon
     Run,
     /// Name everything that is wrong with the settings
-    Check,
+    Check {
+        /// Also ask the servers of SIP trunks whether they are there
+        #[arg(long)]
+        connect: bool,
+    },
     /// Bring the database's tables up to date
     Migrate,
     /// Voice agents that answered calls are connected to
@@ -132,8 +136,8 @@ impl Cli {
     }
 
     async fn dispatch(self) -> anyhow::Result<ExitCode> {
-        if matches!(self.command, Command::Check) {
-            return local::check(&self.options);
+        if let Command::Check { connect } = self.command {
+            return local::check(&self.options, connect).await;
         }
         if let Command::Completions(arguments) = &self.command {
             return arguments.run();
@@ -157,7 +161,7 @@ impl Cli {
             Command::Recording(command) => command.run(&session, &settings).await,
             Command::Import(arguments) => import::run(&session, &arguments).await,
             Command::Events(arguments) => events::run(&session, &arguments).await,
-            Command::Run | Command::Check | Command::Completions(_) | Command::Migrate | Command::Dev(_) => {
+            Command::Run | Command::Check { .. } | Command::Completions(_) | Command::Migrate | Command::Dev(_) => {
                 Ok(ExitCode::SUCCESS)
             }
         };

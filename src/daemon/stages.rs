@@ -48,7 +48,7 @@ impl Stages {
     ) -> std::io::Result<Self> {
         let (drain, finish) = (CancellationToken::new(), CancellationToken::new());
         let bus = Arc::new(Bus::new(&settings.bus, &settings.node.name));
-        let trunks = Trunks::open(&settings.trunks, &clock)?;
+        let trunks = Trunks::open(&settings.trunks, &settings.sip, &clock)?;
         let keep = settings.events.unroutable_keep;
         let publisher = tokio::spawn(Publisher::new(store.clone(), (bus.clone(), feed), keep, finish.clone()).run());
         let (subscribed, subscriptions) = watch::channel(Subscriptions::default());

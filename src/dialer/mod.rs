@@ -4,6 +4,7 @@
 //! decided elsewhere. Each trunk of the settings has one.
 
 pub mod simulated;
+pub mod sip;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -16,16 +17,22 @@ use crate::clock::Clock;
 use crate::domain::agent::Agent;
 use crate::domain::call::CallEnd;
 use crate::domain::callee::FailedReason;
-use crate::domain::ids::{CallId, TaskId, TrunkName};
+use crate::domain::ids::{CallId, CalleeId, TaskId, TrunkName};
 use crate::domain::phone_number::PhoneNumber;
-use crate::settings::Trunk;
+use crate::settings::{Sip, Trunk};
 use simulated::SimulatedDialer;
+use sip::{SipDialer, Stack};
 
 /// A call to be placed.
 #[derive(Debug, Clone)]
 pub struct CallOrder {
     pub call_id: CallId,
     pub task_id: TaskId,
+    pub callee_id: CalleeId,
+    /// The upstream system's own id of the callee.
+    pub out_id: Option<String>,
+    /// The callee's variables that the agent knows.
+    pub variables: BTreeMap<String, String>,
     pub called: PhoneNumber,
     pub caller: PhoneNumber,
     /// Which try to reach the callee this is, from 1.
@@ -73,6 +80,12 @@ pub trait Dialer: Debug + Send + Sync {
 
     /// Ends every call: ringing ones are cancelled, answered ones hung up.
     fn hang_up_all(&self);
+
+    /// How many calls it may be given at this moment, for reasons of the trunk's own; what is counted elsewhere is not its
+    /// business.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// The dialers by trunk.
@@ -80,13 +93,20 @@ pub trait Dialer: Debug + Send + Sync {
 pub struct Trunks(BTreeMap<TrunkName, Arc<dyn Dialer>>);
 
 impl Trunks {
-    /// Makes a dialer for each trunk.
-    pub fn open(trunks: &BTreeMap<TrunkName, Trunk>, clock: &Arc<dyn Clock>) -> std::io::Result<Self> {
+    /// Makes a dialer for each trunk. SIP is spoken only where a trunk needs it.
+    pub fn open(trunks: &BTreeMap<TrunkName, Trunk>, sip: &Sip, clock: &Arc<dyn Clock>) -> std::io::Result<Self> {
+        let needs_sip = trunks.values().any(|trunk| matches!(trunk, Trunk::Sip(_)));
+        let stack = needs_sip.then(|| Stack::open(sip)).transpose()?;
         let mut dialers: BTreeMap<TrunkName, Arc<dyn Dialer>> = BTreeMap::new();
         for (name, trunk) in trunks {
             match trunk {
                 Trunk::Simulated(settings) => {
                     let dialer = SimulatedDialer::new(settings.clone(), clock.clone())?;
+                    dialers.insert(name.clone(), Arc::new(dialer));
+                }
+                Trunk::Sip(settings) => {
+                    let Some(stack) = &stack else { continue };
+                    let dialer = SipDialer::new(name.clone(), settings.clone(), stack, clock.clone());
                     dialers.insert(name.clone(), Arc::new(dialer));
                 }
             }

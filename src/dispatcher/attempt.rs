@@ -72,9 +72,14 @@ impl Attempt {
 
     /// The call to be placed.
     pub fn order(&self, task: &RunningTask) -> CallOrder {
+        let value = |key: &String| Some((key.clone(), self.callee.variables.get(key)?.clone()));
+        let variables = task.agent.variables.iter().filter_map(|variable| value(&variable.key)).collect();
         CallOrder {
             call_id: self.view().call_id(),
             task_id: self.task.id,
+            callee_id: self.callee.id(self.task.id),
+            out_id: self.callee.out_id.clone(),
+            variables,
             called: self.callee.called_number.clone(),
             caller: self.caller_number.clone(),
             attempt: self.attempt,

@@ -109,6 +109,8 @@ pub struct CallEnd {
     pub answered_at: Option<DateTime<Utc>>,
     pub ended_at: DateTime<Utc>,
     pub hangup_by: Option<HangupBy>,
+    /// When the trunk wants to be asked again, if it said so; not kept, it only moves the next attempt.
+    pub not_before: Option<DateTime<Utc>>,
 }
 
 impl CallEnd {
@@ -124,6 +126,7 @@ impl CallEnd {
             answered_at: None,
             ended_at,
             hangup_by: None,
+            not_before: None,
         }
     }
 

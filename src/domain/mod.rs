@@ -8,6 +8,7 @@ pub mod balance;
 pub mod call;
 pub mod callee;
 pub mod calling_window;
+pub mod classification;
 pub mod event;
 pub mod export;
 pub mod fields;

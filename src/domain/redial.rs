@@ -94,7 +94,7 @@ impl UncountedRule {
             (Some(wait), Tally { uncounted: tally.uncounted + 1, ..tally })
         };
         let next = wait.map_or(Next::Nothing, |wait| {
-            let due = end.ended_at + wait;
+            let due = (end.ended_at + wait).max(end.not_before.unwrap_or(end.ended_at));
             Next::Again { at: terms.window.next_chance(due).unwrap_or(due), tally }
         });
         Verdict { counted, next }
@@ -144,6 +144,20 @@ mod tests {
         assert_eq!(judge(&refused, 1), again(5, 2));
         assert_eq!(judge(&refused, 2), counted);
         assert_eq!(judge(&not_its_own(CallResult::Cancel, noon()), 0), again(0, 1));
+    }
+
+    #[test]
+    fn a_trunk_is_not_asked_again_before_it_wants_to_be() {
+        let terms = terms(None, DailyRange::WHOLE_DAY);
+        let at = |seconds| {
+            let not_before = Some(noon() + TimeDelta::seconds(seconds));
+            let end = CallEnd { not_before, ..not_its_own(CallResult::NetworkBusy, noon()) };
+            match RULE.judge(&end, Tally::default(), &terms).next {
+                Next::Again { at, .. } => (at - noon()).num_seconds(),
+                Next::Nothing => panic!(),
+            }
+        };
+        assert_eq!((at(30), at(1)), (30, 5));
     }
 
     #[test]

@@ -17,10 +17,6 @@ const DEFAULT_FILE: &str = "/etc/calltaskd/calltaskd.toml";
 const PREFIX: &str = "calltaskd";
 const SEPARATOR: &str = "__";
 
-/// Sections of the contract that cannot be heeded yet, and what to do about it.
-pub(super) const NOT_YET: [(&str, &str); 1] =
-    [("sip", "calls over SIP are not supported yet; remove the section and use simulated trunks")];
-
 /// The merged layers.
 pub(super) struct Layers {
     tree: Value,
@@ -132,9 +128,6 @@ fn unknown(key: &str, known: &[String]) -> Problem {
     if section == "trunks" {
         let message = "trunks stand in the file alone; write it there, under [trunks.NAME]";
         return Problem::new(Code::UnknownField, message);
-    }
-    if let Some((_, remedy)) = NOT_YET.iter().find(|(name, _)| *name == section) {
-        return Problem::new(Code::NotYetSupported, *remedy);
     }
     let of_section = |other: &&String| other.split('.').next() == Some(section);
     let mut near: Vec<&str> = known.iter().filter(of_section).map(String::as_str).collect();

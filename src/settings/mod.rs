@@ -5,18 +5,24 @@
 
 mod exports;
 mod layers;
+mod overrides;
+mod pem;
 mod place;
 mod reader;
 mod recordings;
 mod secret;
 mod sections;
 mod simulated;
+mod sip;
+mod sip_trunk;
 mod trunk;
 
 #[cfg(test)]
 mod layer_tests;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod sip_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -37,6 +43,8 @@ pub use place::{Bucket, Place};
 pub use recordings::Recordings;
 pub use sections::{Bus, Database, Events, Inbox, Limits, Node, Numbers, Shutdown, Tasks};
 pub use simulated::{Forced, SimulatedTrunk};
+pub use sip::{Bind, Certificate, HostPort, Sip, Transport};
+pub use sip_trunk::{Codec, Credentials, Identity, NumberFormat, OfferStrategy, Place as TrunkPlace, SipTrunk};
 pub use trunk::Trunk;
 
 /// Every setting of the daemon.
@@ -54,6 +62,7 @@ pub struct Settings {
     pub exports: Exports,
     pub shutdown: Shutdown,
     pub logging: Logging,
+    pub sip: Sip,
     pub trunks: BTreeMap<TrunkName, Trunk>,
 }
 
@@ -66,7 +75,7 @@ impl Default for Settings {
 
 impl Settings {
     fn read(reader: &mut Reader<'_>) -> Self {
-        let settings = Self {
+        Self {
             node: reader.section("node", Node::read),
             database: reader.section("database", Database::read),
             bus: reader.section("bus", Bus::read),
@@ -79,12 +88,9 @@ impl Settings {
             exports: reader.section("exports", Exports::read),
             shutdown: reader.section("shutdown", Shutdown::read),
             logging: reader.section("logging", sections::logging),
+            sip: reader.section("sip", Sip::read),
             trunks: trunk::read(reader),
-        };
-        for (name, remedy) in layers::NOT_YET {
-            reader.not_yet(name, remedy);
         }
-        settings
     }
 }
 

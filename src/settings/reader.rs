@@ -68,13 +68,6 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// A table of the contract that cannot be heeded yet.
-    pub fn not_yet(&mut self, name: &'static str, remedy: &str) {
-        if let Some(root) = &mut self.root {
-            root.optional(name, |_| Err::<(), _>(Problem::new(Code::NotYetSupported, remedy).into()));
-        }
-    }
-
     pub fn problem(&mut self, problem: Problem) {
         self.problems.add(problem);
     }
@@ -136,6 +129,11 @@ impl<'v> Section<'v> {
             _ => fields::boolean(value),
         });
         flag.unwrap_or(default)
+    }
+
+    /// True when the setting is given, right or wrong.
+    pub fn has(&self, key: &str) -> bool {
+        self.fields.as_ref().is_some_and(|fields| fields.has(key))
     }
 
     /// True when the environment gives the setting. It knows only texts, and it wins over the file.

@@ -24,20 +24,34 @@ fn commented(line: &str) -> Option<&str> {
     key.chars().all(is_key).then_some(setting)
 }
 
-/// The file with every setting in force; a `url_file` takes the place of the `url` above it, and so with other secrets.
+/// A table's head, commented out or not: a trunk that is only an example is all comment.
+fn head(line: &str) -> Option<&str> {
+    line.strip_prefix("# ").unwrap_or(line).strip_prefix('[')?.strip_suffix(']')
+}
+
+/// The file with every setting in force. A `url_file` takes the place of the `url` above it, and so with other secrets; of
+/// two settings that contradict each other, the latter.
 fn uncommented(directory: &Path) -> PathBuf {
     let text = std::fs::read_to_string(reference()).unwrap();
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
-        let setting = commented(line).unwrap_or(line);
+        let setting = match head(line) {
+            Some(head) => format!("[{head}]"),
+            None => commented(line).unwrap_or(line).to_owned(),
+        };
         let Some(key) = setting.split_once(" = ").and_then(|(key, _)| key.strip_suffix("_file")) else {
-            lines.push(setting.to_owned());
+            if setting.starts_with("domain = ") {
+                lines.retain(|line| !line.starts_with("address = "));
+            }
+            lines.push(setting);
             continue;
         };
-        let at = lines.iter().rposition(|line| line.starts_with(&format!("{key} = "))).unwrap();
-        let url = lines.remove(at);
-        let file = directory.join(format!("url-{}", lines.len()));
-        std::fs::write(&file, url.split('"').nth(1).unwrap()).unwrap();
+        let above = lines.iter().rposition(|line| line.starts_with(&format!("{key} = ")));
+        let secret = above.map(|at| lines.remove(at));
+        let content =
+            secret.as_deref().and_then(|line| line.split('"').nth(1)).unwrap_or("-----BEGIN CERTIFICATE-----");
+        let file = directory.join(format!("file-{}", lines.len()));
+        std::fs::write(&file, content).unwrap();
         lines.push(format!("{key}_file = {file:?}"));
     }
     let path = directory.join("calltaskd.toml");
@@ -51,7 +65,7 @@ fn keys_in_file() -> BTreeSet<String> {
     let mut section = "";
     let mut keys = BTreeSet::new();
     for line in text.lines() {
-        if let Some(header) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+        if let Some(header) = head(line) {
             section = header;
             if section.ends_with(".results") || section.ends_with(".force") {
                 keys.insert(section.to_owned());
@@ -79,7 +93,9 @@ fn the_reference_file_says_the_defaults() {
 
 #[test]
 fn every_setting_is_in_the_reference_file_and_no_other() {
-    let (layers, problems) = Layers::read(Some(&reference()), [], &[]);
+    let directory = tests::directory("keys");
+    let (layers, problems) = Layers::read(Some(&uncommented(&directory)), [], &[]);
+    std::fs::remove_dir_all(directory).unwrap();
     assert!(problems.is_empty(), "{}", render(&problems));
     let mut reader = Reader::of(&layers);
     Settings::read(&mut reader);
@@ -97,9 +113,13 @@ fn what_is_commented_out_in_the_reference_file_is_accepted() {
     assert_eq!(settings.numbers.default_region, "DE".parse().ok());
     assert_eq!(settings.database.url.expose_secret(), default.database.url.expose_secret());
     assert_eq!(settings.bus.url.expose_secret(), default.bus.url.expose_secret());
-    let Trunk::Simulated(trunk) = &settings.trunks[&TrunkName::new("simulated")];
+    let Trunk::Simulated(trunk) = &settings.trunks[&TrunkName::new("simulated")] else { panic!() };
     assert_eq!((trunk.capacity.max_channels, trunk.capacity.max_cps), (Some(30), Some(10)));
     assert_eq!(trunk.force["0002"], [Forced::NotDiallable]);
     assert_eq!(trunk.record.as_deref(), Some(Path::new("/var/lib/calltaskd/calls.jsonl")));
+    let Trunk::Sip(trunk) = &settings.trunks[&TrunkName::new("carrier")] else { panic!() };
+    assert_eq!(trunk.credentials.as_ref().unwrap().password.expose_secret(), "secret");
+    assert_eq!(trunk.overrides.len(), 2);
+    assert!(trunk.ca.is_some() && trunk.certificate.is_some() && settings.sip.certificate.is_some());
     std::fs::remove_dir_all(directory).unwrap();
 }

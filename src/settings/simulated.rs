@@ -63,13 +63,10 @@ impl Default for SimulatedTrunk {
 }
 
 impl SimulatedTrunk {
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, capacity: TrunkCapacity) -> Self {
         let default = Self::default();
         Self {
-            capacity: TrunkCapacity {
-                max_channels: section.count("max_channels", 1..=1_000_000),
-                max_cps: section.count("max_cps", 1..=1_000_000),
-            },
+            capacity,
             ring: section.optional("ring_millis", span).unwrap_or(default.ring),
             talk: section.optional("talk_millis", span).unwrap_or(default.talk),
             results: section.optional("results", weights).unwrap_or(default.results),

@@ -1,24 +1,25 @@
 //! The trunks of the settings: their names and kinds. What a kind has of its own stands in its own file.
 //!
-//! Must not start with a trunk that it cannot serve: a kind that is not built yet is a problem, never
-//! replaced by another.
+//! Must not start with a trunk that it cannot serve: a kind that is not known is a problem, never replaced by
+//! another.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::reader::{Reader, Section};
-use super::secret;
 use super::simulated::SimulatedTrunk;
+use super::sip_trunk::SipTrunk;
 use crate::domain::fields::{self, Parsed, excerpt};
 use crate::domain::ids::TrunkName;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::service_instance::TrunkCapacity;
 
 /// A way to place calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Trunk {
     Simulated(SimulatedTrunk),
+    Sip(SipTrunk),
 }
 
 impl Trunk {
@@ -26,6 +27,7 @@ impl Trunk {
     pub fn capacity(&self) -> TrunkCapacity {
         match self {
             Self::Simulated(trunk) => trunk.capacity,
+            Self::Sip(trunk) => trunk.capacity,
         }
     }
 }
@@ -83,17 +85,20 @@ fn read_one(name: &TrunkName, section: &mut Section<'_>) -> Option<Trunk> {
     let kind = match section.optional("kind", Ok) {
         None if name.0 == SIMULATED => Some(Kind::Simulated),
         None => {
-            let message = "give the trunk's kind: simulated, or sip when it is supported";
+            let message = "give the trunk's kind: simulated or sip";
             section.problem(Problem::of("kind", Code::Required, message));
             None
         }
         Some(value) => section.note("kind", kind(value)),
     };
     match kind {
-        Some(Kind::Simulated) => Some(Trunk::Simulated(SimulatedTrunk::read(section))),
+        Some(Kind::Simulated) => {
+            let capacity = capacity(section);
+            Some(Trunk::Simulated(SimulatedTrunk::read(section, capacity)))
+        }
         Some(Kind::Sip) => {
-            sip(section);
-            None
+            let capacity = capacity(section);
+            Some(Trunk::Sip(SipTrunk::read(section, capacity)))
         }
         None => {
             section.leave_the_rest();
@@ -110,14 +115,10 @@ fn kind(value: &Value) -> Parsed<Kind> {
     }
 }
 
-/// Says that the kind is not there yet, and what would still be wrong when it is.
-fn sip(section: &mut Section<'_>) {
-    section.leave_the_rest();
-    let message = "calls over SIP are not supported yet; write kind = \"simulated\" or remove the trunk";
-    section.problem(Problem::of("kind", Code::NotYetSupported, message));
-    section.optional("password_file", secret::content);
-    let (address, domain) = (section.optional("address", Ok), section.optional("domain", Ok));
-    if address.is_some() && domain.is_some() {
-        section.problem(secret::contradiction(section, ["address", "domain"]));
+/// What a trunk of any kind carries in all.
+fn capacity(section: &mut Section<'_>) -> TrunkCapacity {
+    TrunkCapacity {
+        max_channels: section.count("max_channels", 1..=1_000_000),
+        max_cps: section.count("max_cps", 1..=1_000_000),
     }
 }

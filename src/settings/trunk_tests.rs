@@ -8,7 +8,7 @@ use crate::domain::call::CallResult;
 use crate::domain::problem::Code;
 
 fn simulated(settings: &Settings, name: &str) -> SimulatedTrunk {
-    let Trunk::Simulated(trunk) = &settings.trunks[&TrunkName::new(name)];
+    let Trunk::Simulated(trunk) = &settings.trunks[&TrunkName::new(name)] else { panic!("{name}") };
     trunk.clone()
 }
 
@@ -86,27 +86,4 @@ fn every_mistake_in_a_trunk_is_found() {
         list.iter().map(|(key, code)| (key.to_string(), *code)).collect()
     };
     assert_eq!(found, [keys(&of_a), keys(&others)].concat());
-}
-
-#[test]
-fn a_sip_trunk_is_not_supported_yet_and_only_what_stays_wrong_is_named() {
-    let text = r#"
-        [trunks.carrier]
-        kind = "sip"
-        address = ["192.0.2.1"]
-        domain = "sip.example.com"
-        username = 7
-        password_file = "/nonexistent/password"
-        [sip]
-        bind = "udp:0.0.0.0:5060"
-    "#;
-    let expected = [
-        ("trunks.carrier.password_file", Code::Unreadable),
-        ("trunks.carrier.kind", Code::NotYetSupported),
-        ("trunks.carrier.address", Code::InvalidValue),
-        ("sip", Code::NotYetSupported),
-    ];
-    let mut found = found(text, &[]);
-    found.sort_by_key(|(key, _)| expected.iter().position(|(other, _)| key == other));
-    assert_eq!(found, expected.map(|(key, code)| (key.to_owned(), code)));
 }

@@ -114,6 +114,7 @@ impl AttemptRow {
             answered_at: self.answered_at,
             ended_at,
             hangup_by: self.hangup_by.as_deref().map(str::parse::<HangupBy>).transpose().map_err(unreadable)?,
+            not_before: None,
         }))
     }
 }

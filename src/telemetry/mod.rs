@@ -51,12 +51,14 @@ pub enum FilterError {
 /// What these targets say at this level, or at a more talkative one, holds phone numbers or passwords.
 ///
 /// lapin prints a returned message with its body as a warning and every frame at trace level, its transport
-/// prints the URL of the broker, and tokio-postgres prints the parameters of each statement.
-const CONFIDENTIAL: [(&str, Level); 4] = [
+/// prints the URL of the broker, tokio-postgres prints the parameters of each statement, and rsipstack prints every SIP
+/// message whole.
+const CONFIDENTIAL: [(&str, Level); 5] = [
     ("lapin::returned_messages", Level::WARN),
     ("lapin", Level::TRACE),
     ("amq_protocol_tcp", Level::TRACE),
     ("tokio_postgres::query", Level::DEBUG),
+    ("rsipstack", Level::INFO),
 ];
 
 type Output = Box<dyn Layer<Registry> + Send + Sync>;
@@ -176,18 +178,21 @@ mod tests {
 
     #[test]
     fn no_filter_lets_a_message_body_a_parameter_or_a_url_into_the_log() {
-        for level in ["trace", "lapin::returned_messages=trace,tokio_postgres::query=trace,lapin=trace"] {
+        for level in ["trace", "lapin::returned_messages=trace,tokio_postgres::query=trace,lapin=trace,rsipstack=trace"]
+        {
             let log = logged(level, || {
                 tracing::warn!(target: "lapin::returned_messages", "body +4930123456");
                 tracing::trace!(target: "lapin::channels", "frame +4930123456");
                 tracing::trace!(target: "amq_protocol_tcp", "amqp://guest:guest@");
                 tracing::debug!(target: "tokio_postgres::query", "parameters +4930123456");
+                tracing::info!(target: "rsipstack::transport::udp", "INVITE sip:+4930123456");
                 tracing::error!(target: "lapin::returned_messages", "kept one");
                 tracing::debug!(target: "lapin::channels", "kept two");
                 tracing::info!(target: "tokio_postgres::query", "kept three");
+                tracing::warn!(target: "rsipstack::transport::udp", "kept four");
             });
             assert!(!log.contains("+4930") && !log.contains("guest"), "{level}: {log}");
-            assert_eq!(log.matches("kept").count(), 3, "{level}: {log}");
+            assert_eq!(log.matches("kept").count(), 4, "{level}: {log}");
         }
     }
 

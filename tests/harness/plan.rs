@@ -15,6 +15,8 @@ pub struct Plan {
     /// The results of numbers, by their last digits.
     pub force: Vec<(&'static str, &'static str)>,
     pub grace_seconds: u32,
+    /// How soon a callee is called again whose call was not counted.
+    pub uncounted_retry_seconds: u32,
     /// Further sections.
     pub more: String,
 }
@@ -27,6 +29,7 @@ impl Default for Plan {
             results: vec![("ANSWERED", 1)],
             force: Vec::new(),
             grace_seconds: 30,
+            uncounted_retry_seconds: 5,
             more: String::new(),
         }
     }
@@ -40,13 +43,13 @@ impl Plan {
 
     /// The settings file. A quoted text of Rust is one of TOML too, as long as it is plain ASCII.
     pub fn toml(&self, place: &Place, record: &Path) -> String {
-        let Self { ring_millis, talk_millis, grace_seconds, more, .. } = self;
+        let Self { ring_millis, talk_millis, grace_seconds, uncounted_retry_seconds, more, .. } = self;
         let Place { database_url, amqp_url, prefix } = place;
         let mut toml = format!(
             "[node]\nname = \"test-node\"\n\
              [database]\nurl = {database_url:?}\n\
              [bus]\nurl = {amqp_url:?}\nprefix = {prefix:?}\n\
-             [limits]\ntask_concurrency = 1000\n\
+             [limits]\ntask_concurrency = 1000\nuncounted_retry_seconds = {uncounted_retry_seconds}\n\
              [shutdown]\ngrace_seconds = {grace_seconds}\n\
              [logging]\nformat = \"json\"\n\
              [trunks.simulated]\nkind = \"simulated\"\nseed = 7\nrecord = {record:?}\n\

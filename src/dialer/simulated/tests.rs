@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::clock::SystemClock;
 use crate::domain::agent::Agent;
-use crate::domain::ids::{AgentId, TaskId};
+use crate::domain::ids::{AgentId, CalleeId, TaskId};
 use crate::domain::phone_number::PhoneNumber;
 
 fn order(last_digits: u32, attempt: u32) -> CallOrder {
@@ -24,6 +24,9 @@ fn order(last_digits: u32, attempt: u32) -> CallOrder {
     CallOrder {
         call_id: CallId::of(task_id, i64::from(last_digits), attempt),
         task_id,
+        callee_id: CalleeId::of(task_id, i64::from(last_digits)),
+        out_id: None,
+        variables: BTreeMap::new(),
         called: PhoneNumber::from_stored(format!("+49301{last_digits:04}")),
         caller: PhoneNumber::from_stored("+49302000".into()),
         attempt,

@@ -53,7 +53,7 @@ impl Owner {
         let Some(fence) = &self.fence else { return false };
         !self.in_doubt
             && self.claim_due <= now
-            && self.dialer.is_some()
+            && self.dialer.as_ref().is_some_and(|dialer| dialer.room() > 0)
             && self.tenure.borrow().holds(fence.epoch)
             && self.context.store.feed().unpublished() < self.context.high_water
             && self.open.len() < self.pool.held() as usize + MOST_UNRECORDED
@@ -64,7 +64,8 @@ impl Owner {
         let (now, clock_now) = (Instant::now(), self.context.clock.now());
         let open = self.open_tasks(clock_now);
         let mut picks: Vec<Pick> = Vec::new();
-        while picks.len() < BATCH {
+        let most = self.dialer.as_ref().map_or(0, |dialer| dialer.room()).min(BATCH);
+        while picks.len() < most {
             // Ready redials go first, up to half.
             let redial = picks.len().is_multiple_of(2);
             let (pool, tasks) = (&mut self.pool, &mut self.tasks);

@@ -1,0 +1,171 @@
+//! What happens on the agent's leg.
+
+use super::{Bridge, Cause, Phase, Side, Strategy};
+use crate::dialer::sip::leg::{Event, Invitation, Leg};
+use crate::dialer::sip::message::Reply;
+use crate::dialer::sip::peer::{Peer, Transport};
+use crate::dialer::sip::sdp::{Clash, Description};
+use crate::dialer::sip::voice::heard;
+use crate::domain::call::HangupBy;
+
+/// How often the agent is told again where the callee's media are, until we give up.
+const MOST_CORRECTIONS: u32 = 2;
+
+impl Bridge {
+    /// Calls the agent.
+    pub(super) async fn invite_agent(&mut self, offer: String) -> Option<Cause> {
+        self.agent_invitations += 1;
+        let uri = self.order.agent.sip_uri.clone();
+        let invitation = Invitation {
+            call_id: format!("agent-{}-{}", self.agent_invitations, self.order.call_id),
+            // The agent sees whom it talks to.
+            from: self.order.called.e164().to_owned(),
+            from_domain: None,
+            offer: Some(offer),
+            headers: self.agent_headers(),
+            credentials: None,
+            uri,
+        };
+        let Some(peer) = Peer::of_uri(&invitation.uri, Transport::Udp) else {
+            tracing::warn!(agent = %self.order.agent.id, "the agent's SIP URI cannot be called");
+            return self.without_agent(Reply::unreachable());
+        };
+        let path = match self.around.stack.path(&peer).await {
+            Ok(path) => path,
+            Err(error) => {
+                tracing::warn!(agent = %self.order.agent.id, %error, "the agent cannot be called");
+                return self.without_agent(Reply::unreachable());
+            }
+        };
+        self.agent = Leg::invite(&self.around.stack, path, invitation).await;
+        if self.agent.is_none() { self.without_agent(Reply::unreachable()) } else { None }
+    }
+
+    /// The agent is not there. Before the callee's answer that is no end: it is called again then.
+    fn without_agent(&mut self, reply: Reply) -> Option<Cause> {
+        self.agent = None;
+        let (call, agent, response) = (&self.order.call_id, &self.order.agent.id, &reply.response);
+        tracing::warn!(%call, %agent, status = response.status, reason = %response.reason, "the agent does not take the call");
+        (self.phase != Phase::Calling).then_some(Cause::AgentFailed(reply))
+    }
+
+    pub(super) async fn on_agent(&mut self, event: Event) -> Option<Cause> {
+        match event {
+            Event::Progress(_) => None,
+            Event::Answered(reply) => self.on_agent_answered(reply).await,
+            Event::Failed(reply) => self.without_agent(reply),
+            Event::Reoffered(reply) => self.on_agent_reoffered(reply).await,
+            Event::HungUp(_) if self.phase == Phase::Calling => {
+                tracing::info!(call = %self.order.call_id, "the agent left before the callee answered");
+                self.without_agent(Reply::nothing())
+            }
+            Event::HungUp(reasons) => Some(Cause::Talked(HangupBy::Agent, reasons)),
+            Event::Offer(offer) => {
+                self.on_offer(Side::Agent, offer).await;
+                None
+            }
+        }
+    }
+
+    async fn on_agent_answered(&mut self, reply: Reply) -> Option<Cause> {
+        let answer = heard(reply.sdp.as_deref()).ok_or(Clash::NoAudio);
+        let answer = answer.and_then(|answer| answer.answers(self.agent_voice.said()).map(|()| answer));
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(clash) => {
+                self.ack_agent().await;
+                tracing::warn!(call = %self.order.call_id, %clash, "the agent's media cannot be connected");
+                return Some(Cause::MediaMismatch);
+            }
+        };
+        match (self.strategy, self.phase) {
+            (Strategy::Late, _) => {
+                let Some(offer) = heard(self.callee.dialog.remote_sdp.as_deref()) else {
+                    return Some(Cause::MediaMismatch);
+                };
+                let answer = self.callee_voice.answer(&answer, &offer);
+                self.callee.ack(Some(&answer)).await;
+                self.ack_agent().await;
+                self.enter(Phase::Talking);
+            }
+            (Strategy::Placeholder, _) => {
+                self.ack_agent().await;
+                let offer = self.callee_voice.join(&answer);
+                self.enter(Phase::Bridging);
+                self.callee.reoffer(&offer).await;
+            }
+            // It waits for the callee, or is told at once what the callee answered meanwhile.
+            (Strategy::AgentFirst, phase) => {
+                self.ack_agent().await;
+                if phase == Phase::Inviting {
+                    self.join().await;
+                }
+            }
+        }
+        None
+    }
+
+    async fn ack_agent(&mut self) {
+        if let Some(agent) = &mut self.agent {
+            agent.ack(None).await;
+        }
+    }
+
+    /// Gives an agent that is up the callee's offer.
+    pub(super) async fn join(&mut self) {
+        self.enter(Phase::Joining);
+        if let (Some(agent), Some(said)) = (&mut self.agent, heard(self.callee.dialog.remote_sdp.as_deref())) {
+            let offer = self.agent_voice.join(&said);
+            agent.reoffer(&offer).await;
+        }
+    }
+
+    async fn on_agent_reoffered(&mut self, reply: Reply) -> Option<Cause> {
+        if reply.is_success() {
+            self.ack_agent().await;
+        }
+        if let Some((Side::Callee, offer)) = self.relayed.take_if(|(side, _)| *side == Side::Callee) {
+            self.pass_back(Side::Callee, offer, &reply);
+            return None;
+        }
+        match (self.phase, reply.status, heard(reply.sdp.as_deref())) {
+            (Phase::Joining, 200..300, Some(answer)) if answer.is_usable() => {
+                let offer = self.callee_voice.join(&answer);
+                self.enter(Phase::Bridging);
+                self.callee.reoffer(&offer).await;
+                None
+            }
+            (Phase::Settling, 200..300, answer) => {
+                // Should its answer differ now, the callee has to hear of that in turn.
+                let (told, agreed) = (self.callee_voice.said(), heard(self.callee.dialog.remote_sdp.as_deref()));
+                let moved = |answer: &Description| agreed.is_some_and(|agreed| answer.moved(told, &agreed).is_some());
+                match answer.filter(moved) {
+                    Some(answer) if self.corrections < MOST_CORRECTIONS => {
+                        let offer = self.callee_voice.join(&answer);
+                        self.enter(Phase::Bridging);
+                        self.callee.reoffer(&offer).await;
+                    }
+                    _ => self.enter(Phase::Talking),
+                }
+                None
+            }
+            (Phase::Joining | Phase::Settling, 491, _) => self.try_again_soon(Side::Agent),
+            (Phase::Joining | Phase::Settling, ..) => Some(Cause::AgentFailed(reply)),
+            _ => None,
+        }
+    }
+
+    /// The callee was joined; with `changed`, its media are elsewhere than the agent was told.
+    pub(super) async fn settle(&mut self, changed: Option<Description>) -> Option<Cause> {
+        match (changed, &mut self.agent) {
+            (Some(said), Some(agent)) if self.corrections < MOST_CORRECTIONS => {
+                self.corrections += 1;
+                let offer = self.agent_voice.join(&said);
+                agent.reoffer(&offer).await;
+                self.enter(Phase::Settling);
+            }
+            _ => self.enter(Phase::Talking),
+        }
+        None
+    }
+}

@@ -1,0 +1,285 @@
+//! A call: the callee's leg and the agent's leg, joined so that media flows straight between them (RFC 3725).
+//!
+//! It speaks signalling only. How the offers go is the trunk's strategy:
+//! * *placeholder*: the callee is offered our sink, the agent gets the callee's answer as its offer, and the callee the
+//!   agent's answer as a new one. Nothing without an offer is ever sent.
+//! * *late* (Flow I): the callee makes the offer, the agent answers it, the callee's ACK brings that answer.
+//! * *agent first*: as placeholder, but the agent is called while the callee's phone rings.
+//!
+//! One task owns all of a call. An answered callee is never kept waiting: whatever goes wrong with the agent, it is
+//! hung up at once. A further INVITE to the callee is sent only after a last response to the one before.
+
+mod agent;
+mod callee;
+mod offers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::breaker::Breaker;
+use super::header::Header;
+use super::incoming::PeerOffer;
+use super::leg::{Event, Invitation, Leg};
+use super::message::Reply;
+use super::stack::{Path, Stack};
+use super::voice::Voice;
+use crate::clock::Clock;
+use crate::dialer::CallOrder;
+use crate::domain::call::HangupBy;
+use crate::domain::classification::FinalResponse;
+use crate::settings::{Codec, OfferStrategy as Strategy};
+
+/// How the callee's part of a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// No server of the trunk could be sent to.
+    Unsent,
+    /// The carrier said no, or nothing.
+    Refused(Reply),
+    /// It rang, or did not, as long as it may.
+    RangOut(Option<Reply>),
+    /// We took the call back before it was answered.
+    Stopped(Option<Reply>),
+    /// It was answered and ended.
+    Talked(HangupBy, FinalResponse),
+    /// It was answered, and the agent could not be connected.
+    AgentFailed(Reply),
+    /// It was answered, and the media of both sides do not fit together.
+    MediaMismatch,
+}
+
+/// A call that is over.
+#[derive(Debug, Clone)]
+pub struct Over {
+    pub cause: Cause,
+    /// The carrier said something, whatever it was.
+    pub heard: bool,
+    pub ringing_at: Option<DateTime<Utc>>,
+    pub answered_at: Option<DateTime<Utc>>,
+    pub ended_at: DateTime<Utc>,
+    /// The trunk wants offers, it turned out.
+    pub wants_offers: bool,
+}
+
+/// What a bridge needs of its trunk and of the daemon.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    pub stack: Arc<Stack>,
+    pub clock: Arc<dyn Clock>,
+    /// Where the callee's phone may send before there is an agent.
+    pub sink: SocketAddr,
+    pub strategy: Strategy,
+    /// What an agent has to answer within, and then once more until it is joined to the callee: an answered callee hears
+    /// nothing meanwhile.
+    pub agent_timeout: Duration,
+    /// What the placeholder offers.
+    pub codecs: Vec<Codec>,
+    /// Told as soon as the trunk has done its work.
+    pub breaker: Arc<Breaker>,
+    /// Cancelled when every call is to end.
+    pub hang_up: CancellationToken,
+}
+
+impl Surroundings {
+    fn voice(&self) -> Voice {
+        Voice::new(self.sink, &self.codecs)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The callee's phone is called.
+    Calling,
+    /// The callee answered; the agent is called.
+    Inviting,
+    /// The agent, who was there first, gets the callee's offer.
+    Joining,
+    /// The callee gets the agent's answer.
+    Bridging,
+    /// The callee's last answer differs from what the agent was told: the agent is told again.
+    Settling,
+    Talking,
+}
+
+/// Which leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Callee,
+    Agent,
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Bridge {
+    around: Surroundings,
+    order: CallOrder,
+    callee: Leg,
+    agent: Option<Leg>,
+    /// What we say about media to each side: one origin, a version for each change.
+    callee_voice: Voice,
+    agent_voice: Voice,
+    phase: Phase,
+    strategy: Strategy,
+    /// When the phase has to be over.
+    deadline: Instant,
+    /// When the talk has to be over.
+    talk_ends: Instant,
+    /// When an offer that crossed another one is made again, and to whom.
+    again: Option<(Instant, Side)>,
+    /// Offers of one side that wait for the other side's answer.
+    relayed: Option<(Side, PeerOffer)>,
+    heard: bool,
+    ringing_at: Option<DateTime<Utc>>,
+    answered_at: Option<DateTime<Utc>>,
+    wants_offers: bool,
+    /// How often the agent was called.
+    agent_invitations: u32,
+    /// How often the agent was told again what the callee's media are.
+    corrections: u32,
+    callee_headers: Vec<Header>,
+}
+
+impl Bridge {
+    /// Sends the callee's INVITE over `path`. `None`: nothing was sent.
+    pub async fn call(around: Surroundings, order: CallOrder, path: Path, mut callee: Invitation) -> Option<Self> {
+        let strategy = around.strategy;
+        let (callee_voice, agent_voice) = (around.voice(), around.voice());
+        let offer = callee_voice.said().to_string();
+        callee.offer = (strategy != Strategy::Late).then_some(offer);
+        let now = Instant::now();
+        let callee_headers = callee.headers.clone();
+        let leg = Leg::invite(&around.stack, path, callee).await?;
+        Some(Self {
+            deadline: now + order.ring_timeout,
+            talk_ends: now + order.ring_timeout + order.max_talk,
+            around,
+            order,
+            callee: leg,
+            agent: None,
+            callee_voice,
+            agent_voice,
+            phase: Phase::Calling,
+            strategy,
+            again: None,
+            relayed: None,
+            heard: false,
+            ringing_at: None,
+            answered_at: None,
+            wants_offers: false,
+            agent_invitations: 0,
+            corrections: 0,
+            callee_headers,
+        })
+    }
+
+    /// Lives the call to its end, which is the carrier's last word.
+    pub async fn run(mut self) -> Over {
+        let cause = self.live().await;
+        let hung_up_at = self.answered_at.is_some().then(|| self.around.clock.now());
+        let cause = self.tear_down(cause).await;
+        // A call that was not answered ended with that word.
+        let ended_at = hung_up_at.unwrap_or_else(|| self.around.clock.now());
+        Over {
+            cause,
+            heard: self.heard,
+            ringing_at: self.ringing_at,
+            answered_at: self.answered_at,
+            ended_at,
+            wants_offers: self.wants_offers,
+        }
+    }
+
+    async fn live(&mut self) -> Cause {
+        loop {
+            let again = self.again.map_or(self.deadline, |(at, _)| at.min(self.deadline));
+            let cause = tokio::select! {
+                biased;
+                () = self.around.hang_up.cancelled() => Some(self.stopped()),
+                event = self.callee.next() => self.on_callee(event).await,
+                event = next_of(&mut self.agent) => self.on_agent(event).await,
+                () = tokio::time::sleep_until(again) => self.on_time().await,
+            };
+            if let Some(cause) = cause {
+                return cause;
+            }
+        }
+    }
+
+    fn stopped(&self) -> Cause {
+        match self.phase {
+            Phase::Calling => Cause::Stopped(None),
+            _ => Cause::Talked(HangupBy::System, FinalResponse::new(200, "OK")),
+        }
+    }
+
+    async fn on_time(&mut self) -> Option<Cause> {
+        if let Some((_, side)) = self.again.take_if(|(at, _)| *at <= Instant::now()) {
+            self.offer_again(side).await;
+        }
+        if self.deadline > Instant::now() {
+            return None;
+        }
+        Some(match self.phase {
+            Phase::Calling => Cause::RangOut(None),
+            Phase::Talking => Cause::Talked(HangupBy::System, FinalResponse::new(200, "OK")),
+            _ => Cause::AgentFailed(Reply::nothing()),
+        })
+    }
+
+    /// Ends both legs at once, and waits for the callee's: the agent's end is not the carrier's business.
+    async fn tear_down(&mut self, cause: Cause) -> Cause {
+        drop(self.relayed.take());
+        if let Some(mut agent) = self.agent.take() {
+            tokio::spawn(async move { agent.release().await });
+        }
+        let last = self.callee.release().await;
+        match cause {
+            Cause::RangOut(None) => Cause::RangOut(last),
+            // The answer crossed our CANCEL: the callee had been reached.
+            Cause::Stopped(None) => match last.filter(Reply::is_success) {
+                Some(answer) => {
+                    self.answered_at = Some(self.around.clock.now());
+                    Cause::Talked(HangupBy::System, answer.response)
+                }
+                None => Cause::Stopped(None),
+            },
+            cause => cause,
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.deadline = match phase {
+            Phase::Talking => self.talk_ends,
+            _ => (Instant::now() + self.around.agent_timeout).min(self.talk_ends),
+        };
+    }
+
+    /// What the agent is told of the call.
+    fn agent_headers(&self) -> Vec<Header> {
+        let order = &self.order;
+        let own = [
+            ("X-Calltaskd-Call-Id".to_owned(), order.call_id.to_string()),
+            ("X-Calltaskd-Task-Id".to_owned(), order.task_id.to_string()),
+            ("X-Calltaskd-Callee-Id".to_owned(), order.callee_id.to_string()),
+        ];
+        let out_id = order.out_id.iter().map(|id| ("X-Calltaskd-Out-Id".to_owned(), id.clone()));
+        let variables = order.variables.iter().map(|(key, value)| (format!("X-Calltaskd-Var-{key}"), value.clone()));
+        let record = order.agent.sip_headers.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let all = own.into_iter().chain(out_id).chain(variables).chain(record);
+        all.filter_map(|(name, value)| Header::new(&name, &value)).collect()
+    }
+}
+
+/// The agent's next event; never, while there is no agent.
+async fn next_of(agent: &mut Option<Leg>) -> Event {
+    match agent {
+        Some(agent) => agent.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,214 @@
+//! Requests from the other side: each finds the leg whose dialog it belongs to, or is refused.
+//!
+//! Answered here is what needs nobody's judgement. A hang-up and a new offer go to the leg.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rsipstack::sip::{Header, HeadersExt, Method, Request, StatusCode};
+use rsipstack::transaction::transaction::Transaction;
+use tokio::sync::mpsc;
+
+use super::dialog::ALLOWED;
+use super::leg::Signal;
+use crate::domain::classification::FinalResponse;
+
+/// What identifies a dialog of ours: Call-ID and our tag.
+pub(super) type Key = (String, String);
+
+/// A leg that can be spoken to.
+#[derive(Debug)]
+struct Seat {
+    signals: mpsc::UnboundedSender<Signal>,
+    remote_tag: Option<String>,
+    /// The other side's last number: they only rise.
+    sequence: Option<u32>,
+    /// An offer of ours is in the air, so that one from there would cross it.
+    offering: bool,
+    /// An offer from there is not answered yet.
+    offered: bool,
+}
+
+/// Every leg of this process.
+#[derive(Debug, Default)]
+pub(super) struct Legs(Mutex<HashMap<Key, Seat>>);
+
+impl Legs {
+    fn seats(&self) -> MutexGuard<'_, HashMap<Key, Seat>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn enter(&self, key: Key, signals: mpsc::UnboundedSender<Signal>) {
+        let seat = Seat { signals, remote_tag: None, sequence: None, offering: false, offered: false };
+        self.seats().insert(key, seat);
+    }
+
+    pub fn leave(&self, key: &Key) {
+        self.seats().remove(key);
+    }
+
+    /// The other side's tag is known from now on.
+    pub fn confirm(&self, key: &Key, remote_tag: &str) {
+        if let Some(seat) = self.seats().get_mut(key) {
+            seat.remote_tag = Some(remote_tag.to_owned());
+        }
+    }
+
+    /// Says that an offer of ours is in the air, or not any more.
+    pub fn set_offering(&self, key: &Key, offering: bool) {
+        if let Some(seat) = self.seats().get_mut(key) {
+            seat.offering = offering;
+        }
+    }
+
+    fn set_offered(&self, key: &Key, offered: bool) {
+        if let Some(seat) = self.seats().get_mut(key) {
+            seat.offered = offered;
+        }
+    }
+
+    /// Who is meant, or the response that the request gets instead.
+    fn admit(&self, request: &Request) -> Result<(Key, mpsc::UnboundedSender<Signal>), StatusCode> {
+        const NOBODY: StatusCode = StatusCode::CallTransactionDoesNotExist;
+        let call_id = request.call_id_header().map_err(|_| StatusCode::BadRequest)?.value().to_owned();
+        let (Some(ours), Some(theirs)) = (tag_of(request, true), tag_of(request, false)) else { return Err(NOBODY) };
+        let number = request.cseq_header().ok().and_then(|cseq| cseq.seq().ok()).ok_or(StatusCode::BadRequest)?;
+        let key = (call_id, ours);
+        let mut seats = self.seats();
+        let seat = seats.get_mut(&key).ok_or(NOBODY)?;
+        if seat.remote_tag.as_ref().is_some_and(|tag| *tag != theirs) {
+            return Err(NOBODY);
+        }
+        if seat.sequence.is_some_and(|last| number <= last) {
+            return Err(StatusCode::ServerInternalError);
+        }
+        seat.sequence = Some(number);
+        if is_offer(request) {
+            if seat.offering {
+                return Err(StatusCode::RequestPending);
+            }
+            if std::mem::replace(&mut seat.offered, true) {
+                return Err(StatusCode::ServerInternalError);
+            }
+        }
+        Ok((key, seat.signals.clone()))
+    }
+}
+
+fn tag_of(request: &Request, to: bool) -> Option<String> {
+    let tag = match to {
+        true => request.to_header().ok()?.tag().ok()?,
+        false => request.from_header().ok()?.tag().ok()?,
+    };
+    tag.map(|tag| tag.value().to_owned())
+}
+
+/// Whether the request changes, or asks for, what is said about the media.
+fn is_offer(request: &Request) -> bool {
+    request.method == Method::Invite || (request.method == Method::Update && !request.body.is_empty())
+}
+
+/// A new offer of the other side, or its question for one, until it is answered. Dropped without an answer it is refused.
+pub struct PeerOffer {
+    transaction: Option<Box<Transaction>>,
+    pub sdp: Option<String>,
+    key: Key,
+    legs: Arc<Legs>,
+}
+
+impl std::fmt::Debug for PeerOffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerOffer").field("sdp", &self.sdp).finish_non_exhaustive()
+    }
+}
+
+impl PeerOffer {
+    /// Accepts it.
+    pub fn accept(mut self, contact: &str, sdp: &str) {
+        let headers = vec![
+            Header::Contact(contact.to_owned().into()),
+            Header::Allow(ALLOWED.into()),
+            Header::ContentType("application/sdp".into()),
+        ];
+        self.reply(StatusCode::OK, headers, Some(sdp.as_bytes().to_vec()));
+    }
+
+    /// Refuses it: the session goes on as it was.
+    pub fn refuse(mut self) {
+        self.reply(StatusCode::NotAcceptableHere, Vec::new(), None);
+    }
+
+    fn reply(&mut self, status: StatusCode, headers: Vec<Header>, body: Option<Vec<u8>>) {
+        let Some(mut transaction) = self.transaction.take() else { return };
+        self.legs.set_offered(&self.key, false);
+        tokio::spawn(async move {
+            drop(transaction.reply_with(status, headers, body).await);
+            // It repeats the response until the ACK comes.
+            while transaction.receive().await.is_some() {}
+        });
+    }
+}
+
+impl Drop for PeerOffer {
+    fn drop(&mut self) {
+        self.reply(StatusCode::NotAcceptableHere, Vec::new(), None);
+    }
+}
+
+/// Deals with every request that begins a transaction, as long as the stack lives.
+pub(super) async fn serve(mut requests: mpsc::UnboundedReceiver<Transaction>, legs: Arc<Legs>) {
+    while let Some(transaction) = requests.recv().await {
+        let within = tag_of(&transaction.original, true).is_some();
+        match (within, transaction.original.method) {
+            (false, Method::Options) => answer(transaction, StatusCode::OK),
+            // Nobody calls this daemon.
+            (false, _) => answer(transaction, StatusCode::MethodNotAllowed),
+            (true, _) => match legs.admit(&transaction.original) {
+                Ok((key, signals)) => deliver(transaction, key, &signals, &legs),
+                Err(status) => answer(transaction, status),
+            },
+        }
+    }
+}
+
+fn deliver(transaction: Transaction, key: Key, signals: &mpsc::UnboundedSender<Signal>, legs: &Arc<Legs>) {
+    match transaction.original.method {
+        Method::Bye => {
+            // A leg that is gone has hung up by itself.
+            drop(signals.send(Signal::HungUp(reasons(&transaction.original))));
+            answer(transaction, StatusCode::OK);
+        }
+        Method::Invite | Method::Update if is_offer(&transaction.original) => {
+            let body = &transaction.original.body;
+            let sdp = (!body.is_empty()).then(|| String::from_utf8_lossy(body).into_owned());
+            let offer = PeerOffer { transaction: Some(Box::new(transaction)), sdp, key, legs: legs.clone() };
+            drop(signals.send(Signal::Offer(offer)));
+        }
+        Method::Options | Method::Info | Method::Notify | Method::Update => answer(transaction, StatusCode::OK),
+        // A transfer would put a call into the world that nobody counts.
+        Method::Refer => answer(transaction, StatusCode::Decline),
+        _ => answer(transaction, StatusCode::MethodNotAllowed),
+    }
+}
+
+/// What a request says about why it came: in the same words as a response.
+fn reasons(request: &Request) -> FinalResponse {
+    request.headers.iter().fold(FinalResponse::new(200, "OK"), |said, header| match header {
+        Header::Reason(reason) => said.with_reason(reason.value()),
+        _ => said,
+    })
+}
+
+fn answer(mut transaction: Transaction, status: StatusCode) {
+    tokio::spawn(async move {
+        let mut headers = vec![Header::Allow(ALLOWED.into())];
+        if status == StatusCode::ServerInternalError {
+            headers.push(Header::RetryAfter("2".into()));
+        }
+        if let Err(error) = transaction.reply_with(status, headers, None).await {
+            tracing::debug!(%error, "a request was not answered");
+        }
+        // An INVITE that was refused waits for its ACK.
+        while transaction.original.method == Method::Invite && transaction.receive().await.is_some() {}
+    });
+}

@@ -1,0 +1,141 @@
+//! Answers to our INVITEs that reach no transaction any more (RFC 3261, section 13.2.2.4): repeated ones are
+//! acknowledged again, those of a second phone, or of a call that was given up, are acknowledged and hung up.
+//!
+//! It sees every message before the stack does and must not wait: what is to be sent goes to a task of its own. What it
+//! remembers of a call is forgotten when nothing of it can come any more.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rsipstack::sip::{Header, Request, Response, SipMessage};
+use rsipstack::transaction::endpoint::MessageInspector;
+use rsipstack::transport::SipAddr;
+use tokio::sync::mpsc;
+
+use super::dialog::Dialog;
+use super::message::{self, LOCAL};
+use super::stack::Path;
+
+/// How long an answer can be repeated: 64*T1.
+pub(super) const REPEATS: Duration = Duration::from_secs(32);
+
+/// What has to be sent because of an answer that nobody waits for.
+#[derive(Debug)]
+pub(super) enum Stray {
+    /// The ACK was lost.
+    Again(Box<(Request, Path)>),
+    /// Somebody answered whom we do not want: to be acknowledged and hung up.
+    Unwanted(Box<(Dialog, Response, Path)>),
+}
+
+/// What became of an INVITE.
+#[derive(Debug)]
+enum State {
+    Pending,
+    /// Answered by this tag, and not acknowledged yet: an answer is then repeated, which means nothing.
+    Answered(String),
+    Acknowledged(String, Box<(Request, Path)>),
+    /// It ended without an answer, or was given up.
+    Closed,
+}
+
+#[derive(Debug)]
+struct Entry {
+    state: State,
+    /// For an ACK and a BYE.
+    dialog: Dialog,
+    path: Path,
+    forget_at: Option<Instant>,
+}
+
+/// Our INVITEs by Call-ID and number.
+#[derive(Debug)]
+pub(super) struct Answers {
+    entries: Mutex<HashMap<(String, u32), Entry>>,
+    strays: mpsc::UnboundedSender<Stray>,
+}
+
+impl Answers {
+    pub fn new(strays: mpsc::UnboundedSender<Stray>) -> Self {
+        Self { entries: Mutex::default(), strays }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<(String, u32), Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An INVITE goes out.
+    pub fn expect(&self, dialog: &Dialog, number: u32, path: &Path) {
+        let entry = Entry { state: State::Pending, dialog: dialog.clone(), path: path.clone(), forget_at: None };
+        self.entries().insert((dialog.call_id.clone(), number), entry);
+    }
+
+    /// Its answer was acknowledged.
+    pub fn acknowledged(&self, dialog: &Dialog, ack: Request, path: &Path) {
+        if let Some(entry) = self.entries().get_mut(&(dialog.call_id.clone(), dialog.invite_sequence)) {
+            entry.state = State::Acknowledged(dialog.remote_tag_now(), Box::new((ack, path.clone())));
+            entry.forget_at = Some(Instant::now() + REPEATS);
+        }
+    }
+
+    /// It ended without an answer, or nobody waits for its answer any more.
+    pub fn close(&self, call_id: &str, number: u32) {
+        if let Some(entry) = self.entries().get_mut(&(call_id.to_owned(), number)) {
+            entry.state = State::Closed;
+            entry.forget_at = Some(Instant::now() + REPEATS);
+        }
+    }
+
+    /// Forgets what cannot be asked for any more.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        self.entries().retain(|_, entry| entry.forget_at.is_none_or(|at| at > now));
+    }
+
+    fn look_at(&self, response: &Response) {
+        let Some((call_id, number, tag)) = message::identity(response) else { return };
+        let mut entries = self.entries();
+        // What we never asked for gets no answer: it could make us send to anybody.
+        let Some(entry) = entries.get_mut(&(call_id, number)) else { return };
+        let stray = match &entry.state {
+            State::Pending => {
+                entry.state = State::Answered(tag);
+                None
+            }
+            State::Answered(answered) if *answered == tag => None,
+            State::Acknowledged(answered, ack) if *answered == tag => Some(Stray::Again(ack.clone())),
+            State::Answered(_) | State::Acknowledged(..) | State::Closed => {
+                let unwanted = (entry.dialog.clone(), response.clone(), entry.path.clone());
+                Some(Stray::Unwanted(Box::new(unwanted)))
+            }
+        };
+        drop(entries);
+        if let Some(stray) = stray {
+            // Nobody receives at the end of the process.
+            drop(self.strays.send(stray));
+        }
+    }
+}
+
+/// What the stack calls for each message.
+pub(super) struct Inspector(pub std::sync::Arc<Answers>);
+
+impl MessageInspector for Inspector {
+    fn before_send(&self, message: SipMessage, _to: Option<&SipAddr>) -> SipMessage {
+        message
+    }
+
+    fn after_received(&self, mut message: SipMessage, from: Option<&SipAddr>) -> SipMessage {
+        if let SipMessage::Response(response) = &mut message {
+            match from {
+                Some(_) => response.headers.retain(|header| !header.name().eq_ignore_ascii_case(LOCAL)),
+                None => response.headers.push(Header::Other(LOCAL.to_owned(), "1".to_owned())),
+            }
+        }
+        if let Some(answer) = message::is_answer(&message) {
+            self.0.look_at(answer);
+        }
+        message
+    }
+}

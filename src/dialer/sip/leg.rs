@@ -1,0 +1,282 @@
+//! One leg of a call: our dialog with the callee, or with the agent.
+//!
+//! It knows how a leg is set up, changed and ended, and not what the other leg does: the bridge decides. Whatever state
+//! it is in, `release` ends it and waits for the other side's last word.
+
+use std::sync::Arc;
+
+use rsipstack::sip::Response;
+use tokio::sync::mpsc;
+
+use super::dialog::Dialog;
+use super::header::Header;
+use super::incoming::{Key, PeerOffer};
+use super::invite::{self, CancelHandle, Outgoing};
+use super::message::Reply;
+use super::stack::{Path, Stack};
+use super::voice;
+use crate::domain::classification::FinalResponse;
+use crate::settings::Credentials;
+
+/// What happens to a leg, as those tell it who watch the wire.
+#[derive(Debug)]
+pub(super) enum Signal {
+    /// The INVITE went out again, with credentials.
+    Renumbered {
+        number: u32,
+        credentials: Vec<(String, String)>,
+    },
+    Progress(Box<Response>),
+    Final(Box<Response>),
+    /// Nothing came, not even after the CANCEL.
+    GaveUp,
+    HungUp(FinalResponse),
+    Offer(PeerOffer),
+}
+
+/// What happens to a leg, as the bridge needs it.
+#[derive(Debug)]
+pub enum Event {
+    /// A response that is not the last one.
+    Progress(Reply),
+    /// The other side answered: it waits for our `ack`.
+    Answered(Reply),
+    /// The leg never came to be.
+    Failed(Reply),
+    /// The last response to our new offer; `ack` a success.
+    Reoffered(Reply),
+    /// The other side hung up, for these reasons.
+    HungUp(FinalResponse),
+    /// The other side wants to change the session.
+    Offer(PeerOffer),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The INVITE is in the air.
+    Inviting,
+    /// It was answered, and the answer not acknowledged yet.
+    Answered,
+    Up,
+    /// It is up, and a new offer of ours is in the air.
+    Offering,
+    Gone,
+}
+
+/// Whom to call, and with what.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    pub call_id: String,
+    pub uri: String,
+    /// The user part of our `From`.
+    pub from: String,
+    /// Its host; without one, what the stack is known by.
+    pub from_domain: Option<String>,
+    /// Without one, the other side makes the offer.
+    pub offer: Option<String>,
+    pub headers: Vec<Header>,
+    pub credentials: Option<Credentials>,
+}
+
+/// One leg.
+#[derive(Debug)]
+pub struct Leg {
+    stack: Arc<Stack>,
+    pub dialog: Dialog,
+    path: Path,
+    state: State,
+    /// Whether the other side makes the first offer.
+    offerless: bool,
+    credentials: Option<Credentials>,
+    key: Key,
+    sender: mpsc::UnboundedSender<Signal>,
+    signals: mpsc::UnboundedReceiver<Signal>,
+    cancel: Option<CancelHandle>,
+}
+
+impl Drop for Leg {
+    fn drop(&mut self) {
+        self.stack.legs.leave(&self.key);
+    }
+}
+
+impl Leg {
+    /// Sends the INVITE over `path`. `None`: nothing was sent.
+    pub async fn invite(stack: &Arc<Stack>, path: Path, invitation: Invitation) -> Option<Self> {
+        let Invitation { call_id, uri, from, from_domain, offer, headers, credentials } = invitation;
+        let mut dialog = stack.dialog(&path, &call_id, (&from, &uri));
+        if let Some(domain) = from_domain {
+            dialog.local = format!("<sip:{from}@{domain}>");
+        }
+        let request = dialog.invite(offer.as_deref(), &headers);
+        let (sender, signals) = mpsc::unbounded_channel();
+        let key = (dialog.call_id.clone(), dialog.local_tag.clone());
+        stack.legs.enter(key.clone(), sender.clone());
+        let mut leg = Self {
+            stack: stack.clone(),
+            dialog,
+            path,
+            state: State::Inviting,
+            offerless: offer.is_none(),
+            credentials,
+            key,
+            sender,
+            signals,
+            cancel: None,
+        };
+        leg.cancel = Some(leg.send(request).await?);
+        Some(leg)
+    }
+
+    async fn send(&self, request: rsipstack::sip::Request) -> Option<CancelHandle> {
+        let outgoing = Outgoing {
+            stack: self.stack.clone(),
+            request,
+            path: self.path.clone(),
+            credentials: self.credentials.clone(),
+            signals: self.sender.clone(),
+        };
+        invite::send(&self.dialog, outgoing).await
+    }
+
+    /// After a last response: sends the INVITE again with an offer (RFC 3261, section 8.1.3.5). False: nothing was sent.
+    pub async fn invite_again(&mut self, offer: &str, headers: &[Header]) -> bool {
+        self.offerless = false;
+        self.dialog.credentials.clear();
+        let request = self.dialog.invite(Some(offer), headers);
+        self.cancel = self.send(request).await;
+        if self.cancel.is_some() {
+            self.state = State::Inviting;
+        }
+        self.cancel.is_some()
+    }
+
+    /// The next thing that happens. May be dropped at any time.
+    pub async fn next(&mut self) -> Event {
+        loop {
+            // It cannot be closed: the leg itself has a sender.
+            let Some(signal) = self.signals.recv().await else { return std::future::pending().await };
+            if let Some(event) = self.take(signal) {
+                return event;
+            }
+        }
+    }
+
+    fn take(&mut self, signal: Signal) -> Option<Event> {
+        match signal {
+            Signal::Renumbered { number, credentials } => {
+                self.dialog.local_sequence = number;
+                self.dialog.invite_sequence = number;
+                self.dialog.credentials = credentials;
+                None
+            }
+            Signal::Progress(response) => {
+                (self.state == State::Inviting).then(|| Event::Progress(Reply::of(&response)))
+            }
+            Signal::Final(response) => self.take_final(&response),
+            Signal::GaveUp => Some(self.fail(Reply::nothing())),
+            Signal::HungUp(reasons) => {
+                self.state = State::Gone;
+                Some(Event::HungUp(reasons))
+            }
+            Signal::Offer(offer) => Some(Event::Offer(offer)),
+        }
+    }
+
+    fn take_final(&mut self, response: &Response) -> Option<Event> {
+        let reply = Reply::of(response);
+        match self.state {
+            State::Inviting if reply.is_success() => {
+                self.dialog.confirm(response);
+                self.stack.legs.confirm(&self.key, &Dialog::remote_tag(response));
+                self.state = State::Answered;
+                Some(Event::Answered(reply))
+            }
+            State::Offering => {
+                self.stack.legs.set_offering(&self.key, false);
+                self.state = State::Up;
+                if reply.is_success() {
+                    self.dialog.retarget(response);
+                }
+                Some(Event::Reoffered(reply))
+            }
+            State::Inviting => Some(self.fail(reply)),
+            State::Answered | State::Up | State::Gone => None,
+        }
+    }
+
+    fn fail(&mut self, reply: Reply) -> Event {
+        match std::mem::replace(&mut self.state, State::Gone) {
+            State::Offering => {
+                self.state = State::Up;
+                self.stack.legs.set_offering(&self.key, false);
+                Event::Reoffered(reply)
+            }
+            _ => Event::Failed(reply),
+        }
+    }
+
+    /// Acknowledges the last answer; with our answer, when it was an offer.
+    pub async fn ack(&mut self, answer: Option<&str>) {
+        if let Some(answer) = answer {
+            self.dialog.local_sdp = Some(answer.to_owned());
+        }
+        if let Ok(path) = self.stack.path_within(&self.dialog).await {
+            self.path = path;
+        }
+        let ack = self.dialog.ack(answer);
+        self.stack.answers.acknowledged(&self.dialog, ack.clone(), &self.path);
+        self.stack.tell(ack, &self.path).await;
+        if self.state == State::Answered {
+            self.state = State::Up;
+        }
+    }
+
+    /// Makes the other side a new offer; its response comes as an event.
+    pub async fn reoffer(&mut self, offer: &str) {
+        self.state = State::Offering;
+        self.stack.legs.set_offering(&self.key, true);
+        self.dialog.credentials.clear();
+        let request = self.dialog.invite(Some(offer), &[]);
+        match self.send(request).await {
+            Some(cancel) => self.cancel = Some(cancel),
+            None => drop(self.sender.send(Signal::GaveUp)),
+        }
+    }
+
+    /// Takes the INVITE back, as soon as that is possible. Its end still comes as an event, and may be an answer.
+    pub fn cancel(&self) {
+        if let Some(cancel) = self.cancel.as_ref().filter(|_| self.state == State::Inviting) {
+            cancel.cancel();
+        }
+    }
+
+    /// Whether the other side answered, and was acknowledged.
+    pub fn is_up(&self) -> bool {
+        self.state == State::Up
+    }
+
+    /// Ends the leg, whatever state it is in, and waits for the other side's last word; gives what an INVITE that was
+    /// taken back came to.
+    pub async fn release(&mut self) -> Option<Reply> {
+        let mut last = None;
+        self.cancel();
+        while self.state == State::Inviting {
+            if let Event::Answered(reply) | Event::Failed(reply) = self.next().await {
+                last = Some(reply);
+            }
+        }
+        if self.state == State::Answered {
+            // An offer must be answered: with nothing that could be heard.
+            let offer = self.dialog.remote_sdp.as_deref().filter(|_| self.offerless);
+            let refusal = offer.and_then(|offer| voice::refusal(offer, self.stack.sink().ip()));
+            self.ack(refusal.as_deref()).await;
+        }
+        if self.state != State::Gone {
+            self.state = State::Gone;
+            let bye = self.dialog.bye();
+            self.stack.ask(bye, &self.path, self.credentials.as_ref()).await;
+        }
+        last
+    }
+}

@@ -1,0 +1,175 @@
+//! The calls of one trunk: which server carries each, and what its end means.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+use std::{collections::HashSet, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::breaker::Breaker;
+use super::bridge::{Bridge, Cause, Over, Surroundings};
+use super::header::Header;
+use super::judge::Judge;
+use super::leg::Invitation;
+use super::servers::{Server, Servers};
+use super::stack::Stack;
+use crate::clock::Clock;
+use crate::dialer::CallOrder;
+use crate::domain::call::{CallEnd, Scope};
+use crate::domain::classification::{Classification, TrunkState};
+use crate::domain::ids::{CallId, TrunkName};
+use crate::settings::{Identity, OfferStrategy as Strategy, SipTrunk};
+
+/// A connection that takes longer to come up carries no INVITE any more: the call would begin long after the last check.
+const MOST_DELAY: Duration = Duration::from_secs(2);
+
+/// What a server says that cannot take the call, and another may (RFC 3263, section 4.3).
+const TRY_ANOTHER: u16 = 503;
+
+/// One trunk.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub trunk: TrunkName,
+    pub stack: Arc<Stack>,
+    pub clock: Arc<dyn Clock>,
+    pub servers: Servers,
+    pub settings: SipTrunk,
+    pub judge: Judge,
+    pub up: Arc<Mutex<HashSet<CallId>>>,
+    pub hang_up: CancellationToken,
+    /// The trunk refused an INVITE without an offer: it gets no other such.
+    pub wants_offers: AtomicBool,
+    pub breaker: Arc<Breaker>,
+}
+
+impl Line {
+    /// Lives one call to its end.
+    pub async fn call(&self, order: CallOrder) -> CallEnd {
+        let started_at = self.clock.now();
+        let call = order.call_id;
+        let over = self.dial(order).await;
+        if over.wants_offers && !self.wants_offers.swap(true, Ordering::Relaxed) {
+            let trunk = &self.trunk;
+            tracing::warn!(%trunk, "the trunk refuses an INVITE without an offer: it gets a placeholder from now on");
+        }
+        let reached = over.ringing_at.is_some() || over.answered_at.is_some();
+        let (end, said) = self.judge.end(over, started_at);
+        self.note(&end, &said, reached);
+        let (trunk, result) = (&self.trunk, end.result);
+        let status = end.sip.as_ref().map(|sip| sip.status);
+        tracing::debug!(%trunk, %call, %result, ?status, "a call ended");
+        end
+    }
+
+    /// Takes in what the end of a call says about the trunk.
+    fn note(&self, end: &CallEnd, said: &Classification, reached: bool) {
+        let trunk = &self.trunk;
+        match (said.trunk, end.scope) {
+            (TrunkState::Overloaded | TrunkState::Broken, _) => {
+                if let Some(pause) = self.breaker.failed(Instant::now(), said.retry_after) {
+                    let (seconds, rule) = (pause.as_secs(), &said.rule);
+                    tracing::error!(%trunk, seconds, %rule, "ALARM: the trunk fails calls; it gets none for a while");
+                }
+            }
+            // Our own doing says nothing about the trunk, unless it reached somebody.
+            (TrunkState::Fine, Scope::Local) if !reached => self.breaker.no_news(),
+            (TrunkState::Fine, _) => {
+                if self.breaker.well() {
+                    tracing::info!(%trunk, "the trunk takes calls again");
+                }
+            }
+        }
+    }
+
+    /// Tries one server after the other, as long as nobody can have heard of the call.
+    async fn dial(&self, order: CallOrder) -> Over {
+        let (began, ring_timeout) = (Instant::now(), order.ring_timeout);
+        let mut over = self.nothing();
+        for server in self.servers.in_order() {
+            let left = ring_timeout.saturating_sub(began.elapsed());
+            if left.is_zero() || self.hang_up.is_cancelled() {
+                return over;
+            }
+            let order = CallOrder { ring_timeout: left, ..order.clone() };
+            match self.try_server(&server, order, began).await {
+                None => {}
+                Some(next) => {
+                    let refused =
+                        matches!(&next.cause, Cause::Refused(reply) if reply.status == TRY_ANOTHER && !reply.local);
+                    over = next;
+                    if !refused {
+                        return over;
+                    }
+                }
+            }
+        }
+        over
+    }
+
+    /// `None`: nothing was sent.
+    async fn try_server(&self, server: &Server, order: CallOrder, began: Instant) -> Option<Over> {
+        let path = match server.path(&self.stack).await {
+            Ok(path) => path,
+            Err(error) => {
+                tracing::warn!(trunk = %self.trunk, %error, "a server of the trunk cannot be called");
+                return None;
+            }
+        };
+        if began.elapsed() > MOST_DELAY {
+            return None;
+        }
+        let invitation = self.invitation(server, &order);
+        let bridge = Bridge::call(self.surroundings(), order, path, invitation).await?;
+        Some(Box::pin(bridge.run()).await)
+    }
+
+    fn invitation(&self, server: &Server, order: &CallOrder) -> Invitation {
+        let numbers = &self.settings.numbers;
+        let caller = numbers.caller(&order.caller);
+        let domain = self.settings.from_domain.as_deref();
+        Invitation {
+            call_id: order.call_id.to_string(),
+            uri: server.peer.uri_of_user(&numbers.called(&order.called)),
+            headers: identity(self.settings.identity, &caller, domain.unwrap_or(&server.peer.host)),
+            from: caller,
+            from_domain: self.settings.from_domain.clone(),
+            offer: None,
+            credentials: self.settings.credentials.clone(),
+        }
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        let strategy = match self.settings.offer {
+            Strategy::Late if self.wants_offers.load(Ordering::Relaxed) => Strategy::Placeholder,
+            strategy => strategy,
+        };
+        Surroundings {
+            stack: self.stack.clone(),
+            clock: self.clock.clone(),
+            sink: self.stack.sink(),
+            strategy,
+            agent_timeout: self.settings.agent_timeout,
+            codecs: self.settings.codecs.clone(),
+            hang_up: self.hang_up.clone(),
+            breaker: self.breaker.clone(),
+        }
+    }
+
+    fn nothing(&self) -> Over {
+        let cause = if self.hang_up.is_cancelled() { Cause::Stopped(None) } else { Cause::Unsent };
+        let ended_at = self.clock.now();
+        Over { cause, heard: false, ringing_at: None, answered_at: None, ended_at, wants_offers: false }
+    }
+}
+
+/// The header that tells the caller number besides From (RFC 3325).
+fn identity(identity: Identity, caller: &str, domain: &str) -> Vec<Header> {
+    let (name, parameters) = match identity {
+        Identity::From => return Vec::new(),
+        Identity::PAssertedIdentity => ("P-Asserted-Identity", ""),
+        Identity::PPreferredIdentity => ("P-Preferred-Identity", ""),
+        Identity::RemotePartyId => ("Remote-Party-ID", ";party=calling"),
+    };
+    Header::new(name, &format!("<sip:{caller}@{domain}>{parameters}")).into_iter().collect()
+}

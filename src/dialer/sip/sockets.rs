@@ -1,0 +1,94 @@
+//! The sockets that SIP is spoken on, and the addresses that peers know them by.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use rsipstack::sip::Transport as Via;
+use rsipstack::transport::tcp_listener::TcpListenerConnection;
+use rsipstack::transport::tls::{TlsConfig, TlsListenerConnection};
+use rsipstack::transport::udp::{UdpConnection, UdpInner};
+use rsipstack::transport::{SipAddr, SipConnection};
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+
+use super::peer::Transport;
+use crate::settings::{Bind, Certificate, HostPort};
+
+/// A burst of calls must fit: the system's own default loses some of it.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Opens one; gives the address that it has got.
+pub(super) fn open(
+    bind: &Bind,
+    certificate: Option<&Certificate>,
+    end: &CancellationToken,
+) -> io::Result<(SipConnection, SocketAddr)> {
+    listen(bind, certificate, end).map_err(|error| {
+        io::Error::new(error.kind(), format!("sip.bind {}:{}: {error}", bind.transport.as_str(), bind.address))
+    })
+}
+
+fn listen(
+    bind: &Bind,
+    certificate: Option<&Certificate>,
+    end: &CancellationToken,
+) -> io::Result<(SipConnection, SocketAddr)> {
+    match bind.transport.into() {
+        Transport::Udp => {
+            let domain = socket2::Domain::for_address(bind.address);
+            let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
+            socket.set_nonblocking(true)?;
+            socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+            socket.bind(&bind.address.into())?;
+            let socket = tokio::net::UdpSocket::from_std(socket.into())?;
+            let address = socket.local_addr()?;
+            let inner =
+                UdpInner { addr: SipAddr { r#type: Some(Via::Udp), addr: address.into() }, conn: Arc::new(socket) };
+            // It awaits nothing.
+            let connection = UdpConnection::attach(inner, None, Some(end.child_token())).now_or_never();
+            let connection = connection.ok_or_else(not_ready)?;
+            Ok((SipConnection::Udp(connection), address))
+        }
+        Transport::Tcp => {
+            // The library binds it later, and says nothing when it cannot.
+            drop(std::net::TcpListener::bind(bind.address)?);
+            let listener = TcpListenerConnection::new(bind.address, None).now_or_never().ok_or_else(not_ready)?;
+            Ok((SipConnection::TcpListener(listener.map_err(io::Error::other)?), bind.address))
+        }
+        Transport::Tls => {
+            drop(std::net::TcpListener::bind(bind.address)?);
+            let own = certificate.ok_or_else(|| io::Error::other("it needs a certificate"))?;
+            let config = TlsConfig {
+                cert: Some(own.chain.clone().into_bytes()),
+                key: Some(own.key.expose_secret().as_bytes().to_vec()),
+                ..TlsConfig::default()
+            };
+            let listener =
+                TlsListenerConnection::new(bind.address, None, config).now_or_never().ok_or_else(not_ready)?;
+            Ok((SipConnection::TlsListener(listener.map_err(io::Error::other)?), bind.address))
+        }
+    }
+}
+
+/// The library's constructors are asynchronous, and wait for nothing.
+fn not_ready() -> io::Error {
+    io::Error::other("the socket is not ready")
+}
+
+/// The address that the sink is offered at: what peers know us by, else what is bound, else what the system would use.
+pub(super) fn sink_address(public: Option<&HostPort>, binds: &[Bind]) -> IpAddr {
+    let bound = binds.iter().map(|bind| bind.address.ip()).find(|ip| !ip.is_unspecified());
+    let anywhere = || local_address(([192, 0, 2, 1], 9).into());
+    let public = public.and_then(|public| public.host.parse().ok());
+    public.or(bound).or_else(anywhere).unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST))
+}
+
+/// The local address that the system would send from: asked of a socket that sends nothing.
+pub(super) fn local_address(to: SocketAddr) -> Option<IpAddr> {
+    let any: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
+    let socket = std::net::UdpSocket::bind(any).ok()?;
+    socket.connect(to).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}

@@ -1,0 +1,331 @@
+//! The SIP stack of this process: its sockets, and what is sent and received through them.
+//!
+//! The library beneath gives transports, parser and transactions; calls and dialogs are ours. It is used only in this
+//! folder, so that it can be replaced here. It logs whole messages at info level: src/telemetry lets none of that
+//! through.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rsipstack::EndpointBuilder;
+use rsipstack::dialog::authenticate::AuthRetry;
+use rsipstack::sip::{Request, Response, SipMessage};
+use rsipstack::transaction::endpoint::{EndpointInnerRef, EndpointOption};
+use rsipstack::transaction::key::{TransactionKey, TransactionRole};
+use rsipstack::transaction::transaction::Transaction;
+use rsipstack::transport::{SipAddr, SipConnection, TransportLayer};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::dialog::{Dialog, USER_AGENT};
+use super::incoming::{self, Legs};
+use super::inspector::{Answers, Inspector, REPEATS, Stray};
+use super::message::Reply;
+use super::peer::{Peer, Transport};
+use super::secure::{Secure, Trust};
+use super::{challenge, sink, sockets};
+use crate::settings::{Bind, Credentials, HostPort, Sip};
+
+/// Above every ring timeout: it is ours that cancels.
+const TIMER_C: Duration = Duration::from_secs(600);
+/// A peer that takes longer to accept a connection is not there.
+const CONNECTING: Duration = Duration::from_secs(2);
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(5);
+
+/// A peer that can be sent to.
+#[derive(Debug, Clone)]
+pub struct Path {
+    pub(super) peer: Peer,
+    pub(super) connection: SipConnection,
+    pub(super) address: SipAddr,
+}
+
+impl Path {
+    /// Whether its connection is still there; datagrams need none.
+    pub fn is_open(&self) -> bool {
+        self.peer.transport == Transport::Udp
+            || self.connection.cancel_token().is_some_and(|token| !token.is_cancelled())
+    }
+}
+
+/// A peer cannot be sent to: nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("{peer} cannot be reached: {reason}")]
+pub struct Unreachable {
+    peer: Peer,
+    reason: String,
+}
+
+impl Unreachable {
+    pub(super) fn silent(peer: &Peer) -> Self {
+        Self { peer: peer.clone(), reason: "no response".to_owned() }
+    }
+}
+
+/// The stack of this process.
+pub struct Stack {
+    pub(super) endpoint: EndpointInnerRef,
+    pub(super) answers: Arc<Answers>,
+    pub(super) legs: Arc<Legs>,
+    binds: Vec<Bind>,
+    public: Option<HostPort>,
+    sink: SocketAddr,
+    secure: Secure,
+    end: CancellationToken,
+}
+
+impl std::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stack").field("binds", &self.binds).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+impl Stack {
+    /// Opens the sockets and begins to listen. Must be called within the runtime.
+    pub fn open(settings: &Sip) -> io::Result<Arc<Self>> {
+        let end = CancellationToken::new();
+        let transports = TransportLayer::new(end.child_token());
+        let mut binds = Vec::new();
+        for bind in &settings.bind {
+            let (connection, address) = sockets::open(bind, settings.certificate.as_ref(), &end)?;
+            transports.add_transport(connection);
+            binds.push(Bind { address, ..*bind });
+        }
+        let sink = sink::open(sockets::sink_address(settings.public_address.as_ref(), &binds), end.child_token())?;
+        let public = settings.public_address.clone();
+        let (strays, inbox) = mpsc::unbounded_channel();
+        let answers = Arc::new(Answers::new(strays));
+        let option = EndpointOption {
+            auto_ack_2xx: false,
+            timerc: TIMER_C,
+            callid_suffix: Some("calltaskd".to_owned()),
+            ..EndpointOption::default()
+        };
+        let endpoint = EndpointBuilder::new()
+            .with_user_agent(USER_AGENT)
+            .with_transport_layer(transports)
+            .with_cancel_token(end.clone())
+            .with_option(option)
+            .with_inspector(Box::new(Inspector(answers.clone())))
+            .build();
+        let requests = endpoint.incoming_transactions().map_err(io::Error::other)?;
+        let legs = Arc::new(Legs::default());
+        let endpoint = endpoint.inner;
+        let stack = Arc::new(Self {
+            endpoint: endpoint.clone(),
+            answers,
+            legs: legs.clone(),
+            binds,
+            public,
+            sink,
+            secure: Secure::default(),
+            end,
+        });
+        tokio::spawn(async move { endpoint.serve().await });
+        tokio::spawn(incoming::serve(requests, legs));
+        tokio::spawn(keep_tidy(Arc::downgrade(&stack), inbox));
+        Ok(stack)
+    }
+
+    /// The way to a peer: at once for datagrams and for a connection that is open.
+    pub async fn path(&self, peer: &Peer) -> Result<Path, Unreachable> {
+        let fail = |reason: String| Unreachable { peer: peer.clone(), reason };
+        match tokio::time::timeout(CONNECTING, self.reach(peer)).await {
+            Ok(reached) => reached.map_err(fail),
+            Err(_) => Err(fail("no connection in time".to_owned())),
+        }
+    }
+
+    async fn reach(&self, peer: &Peer) -> Result<Path, String> {
+        if let Some(path) = self.secure.open_path(peer) {
+            return Ok(path);
+        }
+        let address = self.address_of(peer).await?;
+        if peer.transport == Transport::Tls {
+            let path = self.secure.connect(peer, address, self.end.child_token()).await?;
+            self.endpoint.transport_layer.add_connection(path.connection.clone());
+            self.secure.keep(&path);
+            return Ok(path);
+        }
+        let target = SipAddr { r#type: Some(peer.transport.into()), addr: address.into() };
+        let (connection, address) =
+            self.endpoint.transport_layer.lookup(&target, None).await.map_err(|error| error.to_string())?;
+        Ok(Path { peer: peer.clone(), connection, address })
+    }
+
+    async fn address_of(&self, peer: &Peer) -> Result<SocketAddr, String> {
+        if let Ok(ip) = peer.host.parse::<IpAddr>() {
+            return Ok((ip, peer.port).into());
+        }
+        let found = tokio::net::lookup_host((peer.host.as_str(), peer.port)).await;
+        let mut found = found.map_err(|error| error.to_string())?;
+        let usable = |address: &SocketAddr| self.binds.iter().any(|bind| bind.address.is_ipv4() == address.is_ipv4());
+        found.find(usable).ok_or_else(|| "its name has no address that we can use".to_owned())
+    }
+
+    /// Says whom a server over TLS must be vouched for by.
+    pub fn trust(&self, peer: Peer, trust: Trust) {
+        self.secure.trust(peer, trust);
+    }
+
+    /// Host and port that a peer is to send to: for `Via` and `Contact`.
+    pub fn sent_by(&self, path: &Path) -> String {
+        let transport = path.peer.transport;
+        let same = |bind: &&Bind| Transport::from(bind.transport) == transport;
+        let bind = self.binds.iter().find(same).or(self.binds.first());
+        let own_port = bind.map_or(transport.default_port(), |bind| bind.address.port());
+        let port = self.public.as_ref().and_then(|public| public.port).unwrap_or(own_port);
+        let host = match (&self.public, bind.map(|bind| bind.address.ip())) {
+            (Some(public), _) => HostPort { port: None, ..public.clone() }.to_string(),
+            (None, Some(ip)) if !ip.is_unspecified() => bracketed(ip),
+            _ => path
+                .address
+                .get_socketaddr()
+                .ok()
+                .and_then(sockets::local_address)
+                .map_or("127.0.0.1".to_owned(), bracketed),
+        };
+        format!("{host}:{port}")
+    }
+
+    /// The first state of a dialog with whoever `uri` means, reached over `path`.
+    pub fn dialog(&self, path: &Path, call_id: &str, (from_user, uri): (&str, &str)) -> Dialog {
+        let sent_by = self.sent_by(path);
+        let transport = path.peer.transport.as_str().to_ascii_lowercase();
+        Dialog {
+            call_id: call_id.to_owned(),
+            local_tag: uuid::Uuid::new_v4().simple().to_string(),
+            local: format!("<sip:{from_user}@{}>", host_of(&sent_by)),
+            remote: format!("<{uri}>"),
+            local_sequence: 0,
+            invite_sequence: 0,
+            target: uri.to_owned(),
+            routes: Vec::new(),
+            contact: format!("<sip:calltaskd@{sent_by};transport={transport}>"),
+            sent_by,
+            peer: path.peer.clone(),
+            credentials: Vec::new(),
+            local_sdp: None,
+            remote_sdp: None,
+        }
+    }
+
+    /// The way of requests within a dialog: to its first proxy, or to the other side itself.
+    pub async fn path_within(&self, dialog: &Dialog) -> Result<Path, Unreachable> {
+        // A connection over TLS that is open is to whom it should be: what the other side calls itself need not be in its
+        // certificate.
+        if let Some(path) = self.secure.open_path(&dialog.peer) {
+            return Ok(path);
+        }
+        let peer = Peer::of_uri(dialog.next_hop(), dialog.peer.transport).unwrap_or_else(|| dialog.peer.clone());
+        match self.path(&peer).await {
+            Ok(path) => Ok(path),
+            // Whoever carried the INVITE knows the way.
+            Err(error) => self.path(&dialog.peer).await.map_err(|_| error),
+        }
+    }
+
+    /// A client transaction that was not sent yet.
+    pub(super) fn transaction(&self, request: Request, path: &Path) -> Option<Transaction> {
+        let key = TransactionKey::from_request(&request, TransactionRole::Client).ok()?;
+        let connection = Some(path.connection.clone());
+        let mut transaction = Transaction::new_client(key, request, self.endpoint.clone(), connection);
+        transaction.destination = Some(path.address.clone());
+        Some(transaction)
+    }
+
+    /// Sends a request that is no INVITE and waits for its last response; answers a challenge once.
+    pub(super) async fn ask(&self, request: Request, path: &Path, credentials: Option<&Credentials>) -> Reply {
+        let Some(mut transaction) = self.transaction(request, path) else { return Reply::unreachable() };
+        let mut challenges = AuthRetry::new();
+        loop {
+            if transaction.send().await.is_err() {
+                return Reply::unreachable();
+            }
+            let Some(response) = last_response(&mut transaction).await else { return Reply::nothing() };
+            let challenged = matches!(response.status_code.code(), 401 | 407);
+            let known = credentials.filter(|_| challenged && challenges.should_answer(&response));
+            match challenge::answered(&transaction, &response, known).await {
+                Some(next) => transaction = next,
+                None => return Reply::of(&response),
+            }
+        }
+    }
+
+    /// Sends a request that gets no response: an ACK.
+    pub(super) async fn tell(&self, request: Request, path: &Path) {
+        if let Err(error) = path.connection.send(request.into(), Some(&path.address)).await {
+            tracing::warn!(peer = %path.peer, %error, "an ACK was not sent");
+        }
+    }
+
+    /// Where audio may be sent that nobody is to hear.
+    pub fn sink(&self) -> SocketAddr {
+        self.sink
+    }
+}
+
+async fn last_response(transaction: &mut Transaction) -> Option<Response> {
+    while let Some(message) = transaction.receive().await {
+        match message {
+            SipMessage::Response(response) if response.status_code.code() >= 200 => return Some(response),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Sends what answers that nobody waits for need, and forgets old ones.
+async fn keep_tidy(stack: std::sync::Weak<Stack>, mut strays: mpsc::UnboundedReceiver<Stray>) {
+    let mut sweeps = tokio::time::interval(BETWEEN_SWEEPS);
+    loop {
+        tokio::select! {
+            stray = strays.recv() => {
+                let (Some(stack), Some(stray)) = (stack.upgrade(), stray) else { return };
+                // A peer that does not listen must not hold up the others.
+                tokio::spawn(async move { stack.deal_with(stray).await });
+            }
+            _ = sweeps.tick() => {
+                let Some(stack) = stack.upgrade() else { return };
+                stack.answers.sweep();
+            }
+        }
+    }
+}
+
+impl Stack {
+    async fn deal_with(&self, stray: Stray) {
+        match stray {
+            Stray::Again(again) => self.tell(again.0, &again.1).await,
+            Stray::Unwanted(unwanted) => {
+                let (mut dialog, response, path) = *unwanted;
+                dialog.confirm(&response);
+                let path = self.path_within(&dialog).await.unwrap_or(path);
+                let (ack, number) = (dialog.ack(None), dialog.invite_sequence);
+                self.tell(ack, &path).await;
+                let bye = dialog.bye();
+                let over = tokio::time::timeout(REPEATS, self.ask(bye, &path, None)).await;
+                tracing::info!(peer = %path.peer, number, ended = over.is_ok(), "an answer that nobody waited for was hung up");
+            }
+        }
+    }
+}
+
+fn bracketed(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+fn host_of(sent_by: &str) -> &str {
+    sent_by.rsplit_once(':').map_or(sent_by, |(host, _)| host)
+}

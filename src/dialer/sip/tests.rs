@@ -1,0 +1,120 @@
+//! What a dialer promises its caller.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, UdpSocket};
+
+use uuid::Uuid;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::domain::agent::Agent;
+use crate::domain::call::{CallResult, Scope};
+use crate::domain::ids::{AgentId, CalleeId, TaskId};
+use crate::domain::phone_number::PhoneNumber;
+use crate::settings;
+
+fn order(index: u32, ring_timeout: Duration) -> CallOrder {
+    let task_id = TaskId(Uuid::nil());
+    let agent = Agent {
+        id: AgentId("a".into()),
+        name: "a".into(),
+        published: true,
+        sip_uri: "sip:a@127.0.0.1".into(),
+        sip_headers: BTreeMap::new(),
+        variables: vec![],
+        output_tags: vec![],
+    };
+    CallOrder {
+        call_id: CallId::of(task_id, i64::from(index), 1),
+        task_id,
+        callee_id: CalleeId::of(task_id, i64::from(index)),
+        out_id: None,
+        variables: BTreeMap::new(),
+        called: PhoneNumber::from_stored(format!("+49301{index:04}")),
+        caller: PhoneNumber::from_stored("+49302000".into()),
+        attempt: 1,
+        agent: Arc::new(agent),
+        ring_timeout,
+        max_talk: Duration::from_secs(10),
+    }
+}
+
+/// A trunk whose server is this socket.
+fn dialer(server: &UdpSocket, more: &str) -> SipDialer {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let address = server.local_addr().unwrap();
+    let toml = format!(
+        "[sip]\nbind = \"udp:127.0.0.1:0\"\n[trunks.line]\nkind = \"sip\"\naddress = \"{address}\"\noptions_seconds = 0\n{more}\n"
+    );
+    std::fs::write(file.path(), toml).unwrap();
+    let settings = settings::load(Some(file.path()), []).unwrap();
+    let stack = Stack::open(&settings.sip).unwrap();
+    let name = TrunkName::new("line");
+    let Some(Trunk::Sip(trunk)) = settings.trunks.get(&name) else { panic!("no SIP trunk") };
+    SipDialer::new(name, trunk.clone(), &stack, Arc::new(SystemClock))
+}
+
+fn server() -> UdpSocket {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    server
+}
+
+/// The next datagram that is there already.
+fn datagram(server: &UdpSocket) -> Option<String> {
+    let mut bytes = [0; 4_096];
+    let length = server.recv(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes[..length]).into_owned())
+}
+
+async fn next_datagram(server: &UdpSocket) -> String {
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(datagram) = datagram(server) {
+            return datagram;
+        }
+        assert!(std::time::Instant::now() < deadline, "no datagram in time");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn the_invite_is_on_its_way_when_the_call_is_placed() {
+    let server = server();
+    let dialer = dialer(&server, "dial_prefix = \"9\"");
+    let ring = Duration::from_secs(45);
+    // The first one waits until the runtime knows that its new socket can be written to.
+    let _first = dialer.place(order(1, ring)).unwrap();
+    next_datagram(&server).await;
+    let _second = dialer.place(order(2, ring)).unwrap();
+    // Nothing was awaited in between, and this runtime has no other thread.
+    let invite = datagram(&server).expect("an INVITE");
+    assert!(invite.starts_with("INVITE sip:9+493010002@127.0.0.1:"), "{invite}");
+    assert_eq!(dialer.fate(order(2, ring).call_id), Fate::InTheAir);
+    assert_eq!(dialer.fate(order(3, ring).call_id), Fate::Unknown);
+}
+
+#[tokio::test]
+async fn a_refused_call_ends_with_what_the_trunk_said_and_by_its_rules() {
+    let server = server();
+    let rule = "[[trunks.line.overrides]]\nname = \"full\"\nstatus = 480\nresult = \"NETWORK_BUSY\"\nscope = \"TRUNK\"";
+    let dialer = dialer(&server, rule);
+    let call = dialer.place(order(1, Duration::from_secs(45))).unwrap();
+    let invite = next_datagram(&server).await;
+    let value = |name: &str| invite.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    let (via, from, to) = (value("Via:"), value("From:"), value("To:"));
+    let (call_id, number) = (value("Call-ID:"), value("CSeq:"));
+    let (head, tail) = ("SIP/2.0 480 All lines busy", "Content-Length: 0");
+    let refusal = format!("{head}\r\n{via}\r\n{from}\r\n{to};tag=t\r\n{call_id}\r\n{number}\r\n{tail}\r\n\r\n");
+    let daemon: SocketAddr = {
+        let sent_by = via.split_whitespace().nth(2).unwrap();
+        sent_by.split(';').next().unwrap().parse().unwrap()
+    };
+    server.send_to(refusal.as_bytes(), daemon).unwrap();
+    let end = call.ended().await.unwrap();
+    assert_eq!((end.result, end.scope, end.counted), (CallResult::NetworkBusy, Scope::Trunk, false));
+    let sip = end.sip.unwrap();
+    assert_eq!((sip.status, sip.reason.as_str(), sip.rule.as_str()), (480, "All lines busy", "trunk:full"));
+    assert!(next_datagram(&server).await.starts_with("ACK "), "the refusal is acknowledged");
+    assert_eq!(dialer.fate(order(1, Duration::ZERO).call_id), Fate::Unknown);
+}

@@ -1,0 +1,68 @@
+//! Trunks that are not there, or only partly.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::cases::{answered, assert_tells, case};
+use crate::exchange::{Case, Exchange, Other};
+use crate::sipp::play;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_do_not_answer() {
+    const TCP: &str = "transport = \"tcp\"";
+    let cases = [
+        Case { carrier: Other::Silent, ..case("silent", play("refuses")) },
+        Case { carrier: Other::Absent, trunk: TCP, ..case("absent", play("refuses")) },
+        // The first server's connection is refused, so the second may be tried.
+        Case {
+            trunk: TCP,
+            closed_first: true,
+            ..answered("second-server", play("answers_and_hangs_up").over_tcp(), play("agent"))
+        },
+        answered("stays-healthy", play("answers_and_hangs_up"), play("agent")),
+    ];
+    let exchange = Exchange::open("absence", &cases).await;
+    for name in ["second-server", "stays-healthy"] {
+        let talked = json!({"result": "ANSWERED", "hangupBy": "CALLEE", "counted": true});
+        assert_tells(exchange.ended(name).await[0].data(), name, &talked);
+    }
+    for (name, status, rule) in [("absent", 503, "local-unreachable"), ("silent", 408, "local-no-reply")] {
+        let lost = json!({"result": "NETWORK_BUSY", "scope": "TRUNK", "counted": false, "final": false,
+            "ringingAt": null, "sip.status": status, "sip.rule": rule});
+        assert_tells(exchange.ended(name).await[0].data(), name, &lost);
+    }
+    exchange.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_are_asked_whether_they_are_there() {
+    let cases = [
+        Case { trunk: "options_seconds = 1", callees: 3, ..case("asked", play("is_asked").times(3)) },
+        Case { carrier: Other::Absent, trunk: "transport = \"tcp\"", ..case("absent", play("is_asked")) },
+    ];
+    let exchange = Exchange::idle("options", &cases).await;
+    let check = exchange.site.command(&["check", "--connect", "--json"]).output().unwrap();
+    assert_eq!(check.status.code(), Some(1), "a trunk is not there: {check:?}");
+    let told: Value = serde_json::from_slice(&check.stdout).unwrap();
+    assert_eq!(told["status"], "UNREACHABLE");
+    let servers = told["servers"].as_array().unwrap();
+    let of = |trunk: &str| servers.iter().find(|server| server["trunk"] == trunk).unwrap();
+    assert_eq!(of("asked")["sipStatus"], 200, "{told}");
+    assert!(of("absent")["error"].as_str().unwrap().contains("refused"), "{told}");
+    exchange.finish_carrier("asked").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_that_fails_every_call_is_left_alone() {
+    const CALLS: usize = 8;
+    let refuses = play("refuses").saying("403 Forbidden").times(100);
+    let cases = [Case { callees: 30, concurrency: 1, ..case("forbids", refuses) }];
+    let exchange = Exchange::open("breaker", &cases).await;
+    let ended = exchange.some_ended("forbids", CALLS).await;
+    let at = |index: usize| ended[index].data()["startedAt"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+    let gap = |index: usize| (at(index + 1) - at(index)).as_seconds_f64();
+    // Five in a row may be chance; then it gets one call after a second, after two more, after four more.
+    assert!(gap(4) >= 0.9 && gap(5) >= 1.9 && gap(6) >= 3.9, "{:?}", (0..CALLS - 1).map(gap).collect::<Vec<_>>());
+    assert!(exchange.site.daemon.has_logged("ALARM: the trunk fails calls; it gets none for a while"));
+    exchange.abandon().await;
+}

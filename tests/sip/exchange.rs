@@ -1,0 +1,246 @@
+//! One daemon with many trunks: each case has a SIPp as its carrier, one as its agent, and a task of its own, so that
+//! all of them go on side by side.
+
+use std::fmt::Write;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::downstream::Event;
+use crate::harness::orders;
+use crate::harness::patience::{SOON, until};
+use crate::harness::plan::Plan;
+use crate::harness::site::{Site, folder};
+use crate::ports;
+use crate::relay::Relay;
+use crate::sipp::{Counted, Ports, Script, Sipp, program};
+
+/// Above Timer B, with which a trunk that says nothing is given up.
+const LONGEST_CALL: Duration = Duration::from_secs(50);
+
+/// Somebody at the other end.
+#[derive(Debug, Clone, Copy)]
+pub enum Other {
+    Plays(Script),
+    /// It takes everything and says nothing.
+    Silent,
+    /// Its port is closed.
+    Absent,
+}
+
+/// One case.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    pub name: &'static str,
+    pub carrier: Other,
+    pub agent: Other,
+    /// More settings of the trunk.
+    pub trunk: &'static str,
+    /// Before the carrier's server, the trunk has one whose port is closed.
+    pub closed_first: bool,
+    /// Between the daemon and the carrier, each message is lost once.
+    pub loses_each_once: bool,
+    /// The name of the trunk's server.
+    pub host: &'static str,
+    /// The port of the trunk's server, when it is not the carrier's own.
+    pub trunk_port: u16,
+    /// The carrier's own port, when somebody else knows it.
+    pub carrier_port: u16,
+    pub callees: u32,
+    pub concurrency: u32,
+}
+
+enum Player {
+    Sipp(Sipp),
+    Silent(UdpSocket),
+    Absent(u16),
+}
+
+impl Player {
+    fn start((program, folder): (&str, &Path), name: &str, (other, ports): (Other, Ports)) -> Self {
+        match other {
+            Other::Plays(script) => Self::Sipp(Sipp::launch(program, &folder.join(name), script, ports)),
+            Other::Silent => Self::Silent(UdpSocket::bind("127.0.0.1:0").unwrap()),
+            Other::Absent => Self::Absent(ports::free()),
+        }
+    }
+
+    /// Waits until a call may come.
+    async fn ready(&self) {
+        if let Self::Sipp(sipp) = self {
+            sipp.listening().await;
+        }
+    }
+
+    fn port(&self) -> u16 {
+        match self {
+            Self::Sipp(sipp) => sipp.port,
+            Self::Silent(socket) => socket.local_addr().unwrap().port(),
+            Self::Absent(port) => *port,
+        }
+    }
+}
+
+/// A case with everything that plays in it.
+pub struct Stage {
+    pub case: Case,
+    carrier: Player,
+    agent: Player,
+    task: String,
+}
+
+/// The daemon and all its cases.
+pub struct Exchange {
+    pub site: Site,
+    pub stages: Vec<Stage>,
+    began: Instant,
+    peers: PathBuf,
+}
+
+impl Exchange {
+    /// Starts the carriers, the agents and a daemon that knows them, and lets every case begin.
+    pub async fn open(name: &str, cases: &[Case]) -> Self {
+        let (mut exchange, players) = Self::start(name, cases).await;
+        for (case, carrier, agent) in players {
+            exchange.begin(case, carrier, agent).await;
+        }
+        exchange
+    }
+
+    /// The same without any call.
+    pub async fn idle(name: &str, cases: &[Case]) -> Self {
+        let (mut exchange, players) = Self::start(name, cases).await;
+        let stage = |(case, carrier, agent)| Stage { case, carrier, agent, task: String::new() };
+        exchange.stages = players.into_iter().map(stage).collect();
+        exchange
+    }
+
+    async fn start(name: &str, cases: &[Case]) -> (Self, Vec<(Case, Player, Player)>) {
+        let (program, folder) = (program(), folder(&format!("{name}-peers")));
+        let (mut players, mut more) = (Vec::new(), sip_settings());
+        for case in cases {
+            let relay = if case.loses_each_once { Some(Relay::open().await) } else { None };
+            let way = (program.as_str(), folder.as_path());
+            let known_as = Ports { own: case.carrier_port, told: relay.as_ref().map_or(0, Relay::port) };
+            let carrier = Player::start(way, &format!("{}-carrier", case.name), (case.carrier, known_as));
+            let agent = Player::start(way, &format!("{}-agent", case.name), (case.agent, Ports::default()));
+            let relayed = relay.as_ref().map_or(carrier.port(), Relay::port);
+            let port = if case.trunk_port == 0 { relayed } else { case.trunk_port };
+            writeln!(more, "{}", trunk_settings(case, port)).unwrap();
+            if let Some(relay) = relay {
+                relay.serve(carrier.port());
+            }
+            players.push((*case, carrier, agent));
+        }
+        for (_, carrier, agent) in &players {
+            carrier.ready().await;
+            agent.ready().await;
+        }
+        let plan = Plan { more, uncounted_retry_seconds: 600, grace_seconds: 1, ..Plan::default() };
+        let site = Site::start(name, &plan).await;
+        (Self { site, stages: Vec::new(), began: Instant::now(), peers: folder }, players)
+    }
+
+    async fn begin(&mut self, case: Case, carrier: Player, agent: Player) {
+        let (name, upstream) = (case.name, &self.site.upstream);
+        let uri = format!("sip:voice@127.0.0.1:{}", agent.port());
+        let agent_record = json!({
+            "agentId": name, "name": name, "published": true, "sipUri": uri, "sipHeaders": {"X-Tenant": "7"},
+            "variables": [{"key": "name", "required": true}, {"key": "order", "required": false}],
+        });
+        upstream.accept("agent.put", &agent_record).await;
+        let line = orders::with(orders::line(name, 100, 100), "trunk", name.into());
+        upstream.accept("service-instance.put", &line).await;
+        let task = orders::with(orders::task(name, case.concurrency), "agentId", name.into());
+        let task = orders::with(task, "serviceInstanceId", name.into());
+        // The shortest that there are.
+        let task = orders::with(orders::with(task, "ringTimeoutSeconds", 10.into()), "maxTalkSeconds", 10.into());
+        let task = self.site.create_as(&task).await;
+        let first_callee = self.stages.len() * 1_000;
+        let rows: Vec<Value> = (0..case.callees as usize).map(|index| row(first_callee + index)).collect();
+        self.site.import(&task, &rows).await;
+        self.stages.push(Stage { case, carrier, agent, task });
+    }
+
+    /// Whether a SIPp has sent a message with this in it.
+    pub fn has_sent(&self, who: &str, text: &str) -> bool {
+        let messages = std::fs::read_to_string(self.peers.join(who).join("messages")).unwrap_or_default();
+        messages.split("-----------").any(|message| message.contains("message sent") && message.contains(text))
+    }
+
+    /// The event of each call of the case of this name.
+    pub async fn ended(&self, name: &str) -> Vec<Arc<Event>> {
+        let stage = self.stages.iter().find(|stage| stage.case.name == name).unwrap();
+        self.some_ended(name, stage.case.callees as usize).await
+    }
+
+    /// The first events of calls of this case, in the order of arrival.
+    pub async fn some_ended(&self, name: &str, wanted: usize) -> Vec<Arc<Event>> {
+        let stage = self.stages.iter().find(|stage| stage.case.name == name).unwrap();
+        let left = LONGEST_CALL.saturating_sub(self.began.elapsed()).max(SOON);
+        let log: PathBuf = self.site.settings();
+        let what = format!("{wanted} calls of {name} to end ({})", log.display());
+        until(&what, left, || {
+            let ended = self.site.ledger.about("call.ended", &stage.task);
+            (ended.len() >= wanted).then_some(ended)
+        })
+        .await
+    }
+
+    /// Ends the daemon, whatever is left to do.
+    pub async fn abandon(mut self) {
+        self.site.daemon.stop(SOON).await;
+    }
+
+    /// Waits until a carrier has had all that its scenario wants.
+    pub async fn finish_carrier(mut self, name: &str) {
+        let index = self.stages.iter().position(|stage| stage.case.name == name).unwrap();
+        let Stage { case, carrier: Player::Sipp(sipp), .. } = self.stages.swap_remove(index) else { panic!("no SIPp") };
+        assert_eq!(sipp.finish(SOON).await, Counted { successful: case.callees, failed: 0 });
+        self.site.daemon.stop(SOON).await;
+    }
+
+    /// Ends everything: each SIPp must have had the calls that the daemon tells of, as its scenario says.
+    pub async fn close(mut self) {
+        self.site.daemon.stop(SOON).await;
+        self.compare().await;
+    }
+
+    /// The same of a daemon that has ended.
+    pub async fn compare(self) {
+        self.site.ledger.settle().await;
+        for stage in self.stages {
+            let name = stage.case.name;
+            let ended = self.site.ledger.about("call.ended", &stage.task);
+            assert_eq!(ended.len(), stage.case.callees as usize, "{name}: one attempt of each callee");
+            for (who, player) in [("carrier", stage.carrier), ("agent", stage.agent)] {
+                let Player::Sipp(sipp) = player else { continue };
+                let counted = sipp.finish(SOON).await;
+                let expected = Counted { successful: stage.case.callees, failed: 0 };
+                assert_eq!(counted, expected, "what the {who} of {name} counted");
+            }
+        }
+    }
+}
+
+fn trunk_settings(case: &Case, port: u16) -> String {
+    let Case { name, trunk, closed_first, host, .. } = case;
+    let first = if *closed_first { format!("127.0.0.1:{},", ports::free()) } else { String::new() };
+    let options = if trunk.contains("options_seconds") { "" } else { "options_seconds = 0" };
+    format!("[trunks.{name}]\nkind = \"sip\"\naddress = \"{first}{host}:{port}\"\n{options}\n{trunk}")
+}
+
+/// A callee whose variables would like to be headers.
+fn row(index: usize) -> Value {
+    let variables = json!({"name": "Ann\r\nEvil: 1", "order": "ü 7", "secret": "not the agent's"});
+    orders::with(orders::row(index), "variables", variables)
+}
+
+/// The daemon's own end: a port of its own, and no second attempt of what is not counted while a test looks.
+fn sip_settings() -> String {
+    let port = ports::free();
+    format!("[sip]\nbind = \"udp:127.0.0.1:{port},tcp:127.0.0.1:{port}\"\n")
+}
