@@ -26,7 +26,7 @@ fn times_and_dates_come_as_people_read_them() {
     let rows = rows(|sheet| {
         let format = |code| Format::new().set_num_format(code);
         let moment = ExcelDateTime::from_ymd(2026, 12, 1).unwrap();
-        sheet.write_number(1, 0, 493_023_125_000_u64 as f64).unwrap();
+        sheet.write_number(1, 0, 493_023_125_000_f64).unwrap();
         sheet.write_with_format(1, 2, ExcelDateTime::from_hms(9, 30, 0).unwrap(), &format("h:mm")).unwrap();
         sheet.write_with_format(1, 3, &moment, &format("dd.mm.yyyy")).unwrap();
         let moment = moment.and_hms(9, 30, 15).unwrap();
@@ -45,7 +45,7 @@ fn times_and_dates_come_as_people_read_them() {
 #[test]
 fn a_cell_that_lost_what_was_typed_rejects_its_row_alone() {
     let rows = rows(|sheet| {
-        sheet.write_number(1, 0, 4_930_231_250_001_230_u64 as f64).unwrap();
+        sheet.write_number(1, 0, 4_930_231_250_001_230_f64).unwrap();
         sheet.write_string(2, 0, "+493023125001").unwrap();
         sheet.write_formula(2, 1, Formula::new("=NA()").set_result("#N/A")).unwrap();
         sheet.write_string(2, 2, "09:30").unwrap();
