@@ -77,8 +77,8 @@ fn rehearsals(site: &Site, files: &Path) {
     for more in [&["--dry-run"][..], &[]] {
         say(site, &import(&short, more)).ends(1).complains(&["requires firstName", "no such column"]);
     }
-    let fine = write(files, "fine.csv", "calledNumber,firstName\n+493023125001,Ada\n");
-    done(site, &import(&fine, &["--dry-run"]));
+    let fine = write(files, "fine.csv", "calledNumber,firstName\n+493023125001,Ada\n+493023125001,Ada\n");
+    done(site, &import(&fine, &["--dry-run"])).has(&["2 rows: 1 accepted, 1 duplicate, 0 rejected"]);
     let elsewhere = ["import", fine.to_str().unwrap(), "--task", "spring", "--dry-run"];
     say(site, &elsewhere).ends(1).complains(&["task spring", "NOT_FOUND"]);
 }

@@ -68,8 +68,8 @@ pub struct ImportArgs {
     /// Where to write the rejected rows [default: beside the file, as FILE.errors.csv]
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
-    /// Check every row and send none; the exit code is 1 when some are wrong. What only the daemon knows, as which
-    /// callees the task has already, is not checked
+    /// Check every row and send none; the exit code is 1 when some are wrong. Duplicates are those within the file: which
+    /// callees the task has already only the daemon knows
     #[arg(long)]
     dry_run: bool,
 }
@@ -99,7 +99,9 @@ pub async fn run(session: &Session, arguments: &ImportArgs) -> anyhow::Result<Ex
     let (task, required) = check::task(&mut client, &arguments.task).await?;
     check::columns(&file, &required)?;
     if arguments.dry_run {
-        check::check(&mut file, &mut report, (session.default_region, &required))?;
+        let allow_duplicate_numbers = arguments.allow_duplicate_numbers;
+        let rules = check::Rules { region: session.default_region, required: &required, allow_duplicate_numbers };
+        check::check(&mut file, &mut report, &rules)?;
         report.end(task)?;
         return Ok(if report.all_accepted() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
