@@ -215,9 +215,10 @@ async fn what_may_not_be_fetched_fails_with_its_reason() {
     }
     assert_eq!((other.asked("/x"), files(&kept)), (0, Vec::new()));
     assert!(site.daemon.has_logged("ALARM: a recording could not be fetched"));
-    // Whoever asks for it by hand gets it from where it is.
-    run(&mut download(&site, &[&calls[0], "--output", "large"], &here));
-    assert_eq!(fs::read(here.join("large")).unwrap(), large);
+    // The command line does not go where the daemon may not.
+    let refused = refusal(&mut download(&site, &[&calls[3], "--output", "other"], &here));
+    assert!(refused.starts_with(&format!("calltaskd: the recording could not be fetched: {host}; ")), "{refused}");
+    assert_eq!((other.asked("/x"), here.join("other").exists()), (0, false));
     // Reported again, it is tried again.
     voice.sound("/told", b"short");
     report(&site, &calls[0], json!({"url": voice.url("/told")})).await;

@@ -71,12 +71,24 @@ fn sip_header(argument: &str) -> Result<(String, String), String> {
     header.ok_or_else(|| "write the header as NAME: VALUE, like 'X-Language: de'".to_owned())
 }
 
-fn variable(argument: &str) -> Result<Value, Infallible> {
-    let (key, required) = match argument.strip_suffix(":required") {
-        Some(key) => (key, true),
+/// The key of a variable, and whether it is required. A colon is no part of a key here, so that no misspelt suffix makes an
+/// optional variable of a required one.
+pub fn key(argument: &str) -> Result<(String, bool), String> {
+    let (key, required) = match argument.rsplit_once(':') {
+        Some((key, "required")) => (key, true),
+        Some((key, suffix)) => {
+            return Err(format!("{suffix:?} is not known; write {key}:required, or {key} alone where it is optional"));
+        }
         None => (argument, false),
     };
-    Ok(json!({"key": key, "required": required}))
+    if key.contains(':') {
+        return Err("a key with a colon in it is taken from a file only (agent put --file)".to_owned());
+    }
+    Ok((key.to_owned(), required))
+}
+
+fn variable(argument: &str) -> Result<Value, String> {
+    key(argument).map(|(key, required)| json!({"key": key, "required": required}))
 }
 
 fn output_tag(argument: &str) -> Result<Value, Infallible> {
@@ -171,7 +183,15 @@ mod tests {
     #[test]
     fn a_variable_is_optional_unless_it_says_otherwise() {
         assert_eq!(variable("firstName:required"), Ok(json!({"key": "firstName", "required": true})));
-        assert_eq!(variable("at:home"), Ok(json!({"key": "at:home", "required": false})));
+        assert_eq!(variable("time"), Ok(json!({"key": "time", "required": false})));
+        let misspelt = variable("firstName:requird").unwrap_err();
+        assert_eq!(
+            misspelt,
+            "\"requird\" is not known; write firstName:required, or firstName alone where it is optional"
+        );
+        for wrong in ["firstName:", "firstName:Required", "first:name:required"] {
+            assert!(variable(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -119,12 +119,16 @@ fn evidence(sip: &Value) -> String {
     format!("{} ({q850}rule {})", status.trim(), text(sip, "rule"))
 }
 
+/// Where it is, how far the daemon is with fetching it, and why it failed.
 fn place(recording: &Value) -> String {
-    let place = [text(recording, "path"), text(recording, "url")].concat();
-    match recording.get("seconds") {
-        Some(seconds) => format!("{place} ({seconds} s)"),
-        None => place,
-    }
+    let mut parts = vec![[text(recording, "path"), text(recording, "url")].concat()];
+    parts.extend(recording.get("seconds").map(|seconds| format!("({seconds} s)")));
+    let state = text(recording, "state");
+    parts.extend((!state.is_empty()).then(|| match cell_of(recording, "reason") {
+        reason if reason.is_empty() => state.to_owned(),
+        reason => format!("{state}: {reason}"),
+    }));
+    parts.join(" ")
 }
 
 fn indented(text: &str) -> String {
@@ -146,5 +150,16 @@ mod tests {
             CALL 1: ANSWERED\n  callId     c\n  result     ANSWERED\n  sip        200 OK (Q.850 16, rule simulated)\n  \
             recording  a.wav (3 s)\n  conversation\n    agent: Good morning\n\nCALL 2: not ended yet\n  callId  d";
         assert_eq!(shown(&answer), expected);
+    }
+
+    #[test]
+    fn a_recording_is_shown_with_what_became_of_it() {
+        let mut recording =
+            json!({"url": "https://a.example/1.wav", "seconds": 3, "state": "STORED", "location": "/x"});
+        assert_eq!(place(&recording), "https://a.example/1.wav (3 s) STORED");
+        recording["state"] = json!("FAILED");
+        recording["reason"] = json!("the host a.example is not among recordings.hosts");
+        let failed = "https://a.example/1.wav (3 s) FAILED: the host a.example is not among recordings.hosts";
+        assert_eq!(place(&recording), failed);
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::callees::of_task;
 use super::download::{Download, extension, file_name};
+use super::readable::cell_of;
 use super::reply::{items, text};
 use super::session::Session;
 use super::{output, reply};
@@ -27,8 +28,8 @@ pub enum RecordingCommand {
     Download(RecordingDownload),
 }
 
-/// From where the daemon keeps it, compared with its SHA-256; else from where it was reported to be: a file of this
-/// machine, or a URL. A file that is there already is replaced when the new one is whole.
+/// From where the daemon keeps it, compared with its SHA-256; where it fetches none, from where it was reported to be: a
+/// file of this machine, or a URL. One that the daemon could not have is not to be had here either. A file that is there already is replaced when the new one is whole.
 #[derive(Debug, Args)]
 pub struct RecordingDownload {
     /// The id of the call
@@ -90,6 +91,7 @@ impl RecordingDownload {
             match text(attempt.get("recording").unwrap_or(&Value::Null), "state") {
                 "PENDING" if self.wait => tokio::time::sleep(POLL).await,
                 "PENDING" => bail!("the recording is not fetched yet; give --wait to wait until it is"),
+                "FAILED" => bail!(failure(attempt)),
                 _ => return Ok(attempt.clone()),
             }
         }
@@ -105,6 +107,14 @@ fn choose<'a>(attempts: &'a [Value], call: Option<&str>) -> anyhow::Result<&'a V
         None if call.is_some() => bail!("no recording of this call was reported"),
         None => bail!("no recording of a call of this callee was reported"),
     }
+}
+
+/// Why the daemon does not have it. What it may not fetch is nothing to fetch from the operator's machine instead.
+fn failure(attempt: &Value) -> String {
+    let reason = attempt.get("recording").map(|recording| cell_of(recording, "reason")).unwrap_or_default();
+    format!(
+        "the recording could not be fetched: {reason}; once that is mended and it is reported again, it is tried again"
+    )
 }
 
 /// From the folder or the bucket of the settings.
@@ -167,5 +177,11 @@ mod tests {
         assert_eq!(choose(&attempts, Some("A")).unwrap()["callId"], "a");
         assert_eq!(choose(&attempts, None).unwrap()["callId"], "b");
         assert!(choose(&attempts, Some("c")).is_err());
+    }
+
+    #[test]
+    fn a_recording_that_failed_tells_why() {
+        let attempt = json!({"recording": {"state": "FAILED", "reason": "the server answered 404"}});
+        assert!(failure(&attempt).starts_with("the recording could not be fetched: the server answered 404; "));
     }
 }

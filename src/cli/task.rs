@@ -80,13 +80,14 @@ pub struct TaskCreate {
 /// When a callee is called again.
 #[derive(Debug, Args)]
 pub struct RedialRule {
-    /// After which results a callee is called again, like USER_BUSY,NO_ANSWER
+    /// After which results a callee is called again, like USER_BUSY,NO_ANSWER. The rule is replaced as a whole: times and
+    /// minutes that are not given have their defaults, in an update, too
     #[arg(long, value_delimiter = ',', value_name = "RESULT,…")]
     redial: Vec<String>,
-    /// How often at most, all of them together
+    /// How often at most, all of them together; needs --redial
     #[arg(long, value_name = "N", requires = "redial", default_value_t = 1)]
     redial_times: u32,
-    /// How long after the call before
+    /// How long after the call before; needs --redial
     #[arg(long, value_name = "N", requires = "redial", default_value_t = 15)]
     redial_minutes: u32,
 }

@@ -23,7 +23,7 @@ const RESETS: [(&str, &str); 4] = [
 /// What is left out stays as it is. There is no agent here: it cannot be changed.
 #[derive(Debug, Args)]
 #[group(id = "changes", required = true, multiple = true, args = ["name", "service_instance", "concurrency", "start_at",
-    "immediate", "time_zone", "days", "hours", "redial", "no_redial", "ring_timeout_seconds", "max_talk_seconds", "reset"])]
+    "immediate", "time_zone", "days", "hours", "redial", "redial_times", "redial_minutes", "no_redial", "ring_timeout_seconds", "max_talk_seconds", "reset"])]
 pub struct TaskUpdate {
     /// The task's id, or its name
     task: String,
@@ -130,6 +130,10 @@ mod tests {
         assert!(parsed(&[]).is_err(), "an update of nothing");
         let rule = json!({"reasons": ["NO_ANSWER"], "times": 1, "intervalMinutes": 15});
         assert_eq!(parsed(&["--redial", "no_answer"]).unwrap()["redial"], rule);
+        for alone in ["--redial-times", "--redial-minutes"] {
+            let said = parsed(&[alone, "2"]).unwrap_err().to_string();
+            assert!(said.contains("not provided:\n  --redial <RESULT,…>\n"), "{said}");
+        }
     }
 
     #[test]

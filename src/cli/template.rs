@@ -8,6 +8,7 @@ use clap::Args;
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
 use serde_json::{Value, json};
 
+use super::agent::key;
 use super::output;
 use super::reply::{self, items, text};
 use super::session::Session;
@@ -33,8 +34,8 @@ pub struct TemplateArgs {
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
     /// One more column for a variable
-    #[arg(long = "variable", value_name = "KEY[:required]")]
-    variables: Vec<String>,
+    #[arg(long = "variable", value_name = "KEY[:required]", value_parser = key)]
+    variables: Vec<(String, bool)>,
 }
 
 /// A column for a variable.
@@ -52,10 +53,9 @@ pub async fn run(session: &Session, arguments: &TemplateArgs) -> anyhow::Result<
         Some(agent) => of_agent(session, agent).await?,
         None => Vec::new(),
     };
-    for argument in &arguments.variables {
-        let (key, required) = argument.strip_suffix(":required").map_or((argument.as_str(), false), |key| (key, true));
-        if variables.iter().all(|variable| variable.key != key) {
-            variables.push(Variable { key: key.to_owned(), required });
+    for (key, required) in &arguments.variables {
+        if variables.iter().all(|variable| variable.key != *key) {
+            variables.push(Variable { key: key.clone(), required: *required });
         }
     }
     let mut workbook = workbook(&variables)?;

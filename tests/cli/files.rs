@@ -25,7 +25,7 @@ async fn files_are_checked_and_imported() {
     stray_quotes(&site, &files);
     assert_eq!(site.task(&task).await["counts"]["pending"], 0, "a file that is refused imports nobody");
     imports(&site, &files);
-    assert_eq!(site.task(&task).await["counts"]["pending"], 4);
+    assert_eq!(site.task(&task).await["counts"]["pending"], 5);
 }
 
 fn write(files: &Path, name: &str, text: &str) -> PathBuf {
@@ -47,6 +47,8 @@ fn template(site: &Site, files: &Path) {
     let written = json(site, &["template", other.to_str().unwrap(), "--agent", AGENT]).ends(0).json();
     assert_eq!(written["variables"], json!(["firstName", "note"]));
     let nobody = files.join("nobody.xlsx");
+    let misspelt = ["template", nobody.to_str().unwrap(), "--variable", "firstName:requird"];
+    say(site, &misspelt).ends(2).complains(&["write firstName:required"]);
     say(site, &["template", nobody.to_str().unwrap(), "--agent", "nobody"]).ends(1).complains(&["nobody", "NOT_FOUND"]);
     assert!(!nobody.exists());
     say(site, &import(&file, &[])).ends(1).complains(&["no rows"]);
@@ -75,8 +77,8 @@ fn rehearsals(site: &Site, files: &Path) {
     for more in [&["--dry-run"][..], &[]] {
         say(site, &import(&short, more)).ends(1).complains(&["requires firstName", "no such column"]);
     }
-    let fine = write(files, "fine.csv", "calledNumber,firstName\n+493023125001,Ada\n");
-    done(site, &import(&fine, &["--dry-run"]));
+    let fine = write(files, "fine.csv", "calledNumber,firstName\n+493023125001,Ada\n+493023125001,Ada\n");
+    done(site, &import(&fine, &["--dry-run"])).has(&["2 rows: 1 accepted, 1 duplicate, 0 rejected"]);
     let elsewhere = ["import", fine.to_str().unwrap(), "--task", "spring", "--dry-run"];
     say(site, &elsewhere).ends(1).complains(&["task spring", "NOT_FOUND"]);
 }
@@ -105,10 +107,18 @@ fn imports(site: &Site, files: &Path) {
     let file = write(files, "callees.csv", text);
     let said = done(site, &import(&file, &["--batch-id", "b"]));
     let said = said.has(&["5  12", "NUMBER_INVALID", "4 rows: 2 accepted, 1 duplicate, 1 rejected"]);
-    said.complains(&["the rejected rows with their reasons are in", "callees.csv.errors.csv"]);
+    let hints = ["callees.csv.errors.csv", "import the same file again with another --batch-id"];
+    said.complains(&[&["the rejected rows with their reasons are in"][..], &hints].concat());
     let again = json(site, &import(&file, &["--batch-id", "b"])).ends(0).lines();
     assert_eq!(again[0]["accepted"], 2, "the first receipt again");
     assert_eq!(again[1]["totals"], json!({"accepted": 2, "duplicates": 1, "rejected": 1}));
+    let errors = files.join("callees.csv.errors.csv");
+    let mended = fs::read_to_string(&errors).unwrap().replace("12,3,", "+493023125003,3,");
+    fs::write(&errors, mended).unwrap();
+    let said = done(site, &import(&errors, &["--batch-id", "mended"])).has(&["1 rows: 1 accepted"]);
+    said.complains(&["line, code, message, are of an earlier import and left out"]);
+    let listed = json(site, &["callees", "list", "autumn", "--batch", "mended"]).ends(0).lines();
+    assert_eq!(listed[0]["variables"], json!({"firstName": "Cem"}));
     let more = write(files, "more.csv", "calledNumber;firstName\n+493023125005;Eva\n+493023125006;Fay\n");
     done(site, &import(&more, &["--batch-rows", "1"])).has(&["2 rows: 2 accepted"]);
     let listed = json(site, &["callees", "list", "autumn", "--batch", "b"]).ends(0).lines();

@@ -1,5 +1,7 @@
 //! Looks through a file before anything of it is sent.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -9,8 +11,9 @@ use uuid::Uuid;
 use super::file::{CalleeFile, RefusedRow};
 use super::report::Report;
 use crate::bus::Client;
-use crate::bus::wire::v1::import::row_problem;
+use crate::bus::wire::v1::import::read_row;
 use crate::cli::reply::{self, items, task_address, text};
+use crate::domain::callee::NewCallee;
 use crate::domain::phone_number::Region;
 use crate::domain::problem::{Code, Problem};
 
@@ -59,38 +62,88 @@ pub fn columns(file: &CalleeFile, required: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What rows are judged by.
+pub struct Rules<'a> {
+    pub region: Option<Region>,
+    pub required: &'a [String],
+    pub allow_duplicate_numbers: bool,
+}
+
+/// The rows that were good so far, to know them again; sixteen bytes or so for each, and not the rows themselves.
+#[derive(Default)]
+struct Seen(HashSet<u64>);
+
+impl Seen {
+    /// As the daemon does: an id is what a row is known by, else its number.
+    fn is_new(&mut self, callee: &NewCallee, rules: &Rules<'_>) -> bool {
+        let mark = |kind: &str, text: &str| {
+            let mut hasher = DefaultHasher::new();
+            (kind, text).hash(&mut hasher);
+            hasher.finish()
+        };
+        let number = mark("number", callee.called_number.e164());
+        let is_new = match &callee.out_id {
+            Some(id) => self.0.insert(mark("id", id)),
+            None => rules.allow_duplicate_numbers || !self.0.contains(&number),
+        };
+        if is_new {
+            self.0.insert(number);
+        }
+        is_new
+    }
+}
+
 /// Judges every row as the daemon would, and reports the bad ones.
-pub fn check(
-    file: &mut CalleeFile,
-    report: &mut Report,
-    (region, required): (Option<Region>, &[String]),
-) -> anyhow::Result<()> {
-    let (mut refused, mut good) = (Vec::new(), 0_u64);
+pub fn check(file: &mut CalleeFile, report: &mut Report, rules: &Rules<'_>) -> anyhow::Result<()> {
+    let (mut refused, mut seen, mut good, mut duplicates) = (Vec::new(), Seen::default(), 0_u64, 0_u64);
     while let Some(row) = file.next_row()? {
         let line = row.line;
-        let callee = row.callee.and_then(|callee| match problem(&callee, (region, required)) {
-            Some(problem) => Err(refusal(line, problem, callee)),
-            None => Ok(()),
-        });
-        match callee {
-            Ok(()) => good += 1,
+        let judged =
+            row.callee.and_then(|callee| judge(&callee, rules).map_err(|problem| refusal(line, problem, callee)));
+        match judged {
+            Ok(callee) if seen.is_new(&callee, rules) => good += 1,
+            Ok(_) => duplicates += 1,
             Err(row) => refused.push(row),
         }
         if refused.len() >= PART {
-            report.batch(std::mem::take(&mut refused), 0, &json!({"accepted": std::mem::take(&mut good)}))?;
+            let counts = json!({"accepted": std::mem::take(&mut good), "duplicates": std::mem::take(&mut duplicates)});
+            report.batch(std::mem::take(&mut refused), 0, &counts)?;
         }
     }
-    report.batch(refused, 0, &json!({"accepted": good}))
+    report.batch(refused, 0, &json!({"accepted": good, "duplicates": duplicates}))
 }
 
-fn problem(callee: &Value, (region, required): (Option<Region>, &[String])) -> Option<Problem> {
-    row_problem(callee, region).or_else(|| {
-        let missing = required.iter().find(|key| callee["variables"].get(key.as_str()).is_none())?;
-        Some(Problem::new(Code::VariableMissing, format!("give the variable {missing}")))
-    })
+fn judge(callee: &Value, rules: &Rules<'_>) -> Result<NewCallee, Problem> {
+    let read = read_row(callee, rules.region)?;
+    match rules.required.iter().find(|key| !read.variables.contains_key(*key)) {
+        Some(missing) => Err(Problem::new(Code::VariableMissing, format!("give the variable {missing}"))),
+        None => Ok(read),
+    }
 }
 
 fn refusal(line: u64, problem: Problem, callee: Value) -> RefusedRow {
     let called_number = text(&callee, "calledNumber").to_owned();
     RefusedRow { line, called_number, code: problem.code.as_str().to_owned(), message: problem.message, callee }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_known_by_its_id_else_by_its_number() {
+        let new = |allow_duplicate_numbers| {
+            let rules = Rules { region: None, required: &[], allow_duplicate_numbers };
+            let mut seen = Seen::default();
+            [("1", Some("a")), ("2", Some("a")), ("1", Some("b")), ("1", None), ("2", None), ("2", None)].map(
+                |(number, id)| {
+                    let row = json!({"calledNumber": format!("+49302312500{number}"), "outId": id});
+                    let callee = judge(&row, &rules).unwrap();
+                    seen.is_new(&callee, &rules)
+                },
+            )
+        };
+        assert_eq!(new(false), [true, false, true, false, true, false]);
+        assert_eq!(new(true), [true, false, true, true, true, true]);
+    }
 }

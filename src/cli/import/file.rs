@@ -1,7 +1,7 @@
 //! The file, CSV or XLSX: which column is what, and each row with the line that it begins on.
 //!
 //! Must not stop at a bad row, and must not hold more than one. A row that cannot be sent at all (not UTF-8,
-//! more cells than columns) is refused here; everything else is for the daemon to judge.
+//! more cells than columns, a cell of a workbook that lost what was typed) is refused here; everything else is for the daemon to judge.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
@@ -11,9 +11,9 @@ use anyhow::{Context, bail};
 use csv::{ByteRecord, Terminator};
 use serde_json::{Map, Value};
 
+use super::column::{Column, REASON, columns};
 use super::quotes::{QuoteGuard, REMEDY, Stray, Swallowed, swallowed};
 use super::workbook::Sheet;
-use crate::bus::wire::v1::reading::is_key;
 use crate::cli::reply::{number, text};
 use crate::domain::fields::excerpt;
 
@@ -37,7 +37,7 @@ pub struct RefusedRow {
     pub called_number: String,
     pub code: String,
     pub message: String,
-    /// As it would have been sent; null when it could not be.
+    /// As it would have been sent, as far as its cells have columns; null when it is not UTF-8.
     pub callee: Value,
 }
 
@@ -52,32 +52,6 @@ impl RefusedRow {
             called_number: owned("calledNumber"),
             code: owned("code"),
             message: owned("message"),
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub enum Column {
-    CalledNumber,
-    OutId,
-    Variable(String),
-}
-
-impl Column {
-    /// As the first line names it.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::CalledNumber => "calledNumber",
-            Self::OutId => "outId",
-            Self::Variable(key) => key,
-        }
-    }
-
-    /// What a callee has in this column.
-    pub fn cell<'v>(&self, callee: &'v Value) -> &'v str {
-        match self {
-            Self::Variable(key) => callee.get("variables").map_or("", |variables| text(variables, key)),
-            _ => text(callee, self.name()),
         }
     }
 }
@@ -101,7 +75,11 @@ const END: &[u8] = b"\n\0";
 pub struct CalleeFile {
     source: Source,
     columns: Vec<Column>,
+    /// How many columns at the end of each row are left out.
+    reasons: usize,
     record: ByteRecord,
+    /// Of the record: a cell whose content is lost, with what is wrong with it.
+    lost: Option<(usize, String)>,
 }
 
 impl CalleeFile {
@@ -135,16 +113,30 @@ impl CalleeFile {
 
     /// Reads the names of the columns.
     fn of(source: Source) -> anyhow::Result<Self> {
-        let mut file = Self { source, columns: Vec::new(), record: ByteRecord::new() };
+        let mut file = Self { source, columns: Vec::new(), reasons: 0, record: ByteRecord::new(), lost: None };
         if file.next_record()?.is_none() {
             bail!("the file is empty; its first line names the columns");
         }
+        if let Some((column, problem)) = &file.lost {
+            bail!("the name of column {} {problem}", column + 1);
+        }
         file.columns = columns(&file.cells().context("the names of the columns are not UTF-8")?)?;
+        let kept = file.columns.len().saturating_sub(REASON.len());
+        if file.columns[kept..].iter().map(Column::name).eq(REASON) {
+            file.columns.truncate(kept);
+            file.reasons = REASON.len();
+        }
         Ok(file)
     }
 
+    /// Those that are read.
     pub fn columns(&self) -> &[Column] {
         &self.columns
+    }
+
+    /// Whether the reasons of an earlier import stand in it, which are left out.
+    pub fn has_reasons(&self) -> bool {
+        self.reasons > 0
     }
 
     pub fn next_row(&mut self) -> anyhow::Result<Option<Row>> {
@@ -152,22 +144,31 @@ impl CalleeFile {
             return Ok(None);
         };
         self.look_for_swallowed(line)?;
-        let refused = |message: &str, called_number: &str| RefusedRow {
+        let refused = |message: String, callee: Value| RefusedRow {
             line,
-            called_number: excerpt(called_number, 32),
+            called_number: excerpt(text(&callee, "calledNumber"), 32),
             code: "INVALID_VALUE".to_owned(),
-            message: message.to_owned(),
-            callee: Value::Null,
+            message,
+            callee,
         };
         let callee = match self.cells() {
-            None => Err(refused("not UTF-8; save the file as CSV in UTF-8", "")),
-            Some(cells) => self.callee(&cells).ok_or_else(|| {
-                let place = self.columns.iter().position(|column| matches!(column, Column::CalledNumber));
-                let called_number = place.and_then(|place| cells.get(place)).copied().unwrap_or_default();
-                refused("more cells than columns; quote a cell that has the separator", called_number)
-            }),
+            None => Err(refused("not UTF-8; save the file as CSV in UTF-8".to_owned(), Value::Null)),
+            Some(cells) => {
+                let callee = self.callee(&cells);
+                self.problem(&cells).map_or(Ok(callee.clone()), |problem| Err(refused(problem, callee)))
+            }
         };
         Ok(Some(Row { line, callee }))
+    }
+
+    /// Why a row cannot be sent.
+    fn problem(&self, cells: &[&str]) -> Option<String> {
+        let known = self.columns.len();
+        if cells.iter().skip(known + self.reasons).any(|cell| !cell.is_empty()) {
+            return Some("more cells than columns; quote a cell that has the separator".to_owned());
+        }
+        let (column, problem) = self.lost.as_ref().filter(|(column, _)| *column < known + self.reasons)?;
+        self.columns.get(*column).map(|column| format!("{} {problem}", column.name()))
     }
 
     /// Refuses the file where a cell seems to have swallowed rows.
@@ -201,9 +202,10 @@ impl CalleeFile {
         let csv = match &mut self.source {
             Source::Csv(csv) => csv,
             Source::Sheet(sheet) => {
-                let Some((line, cells)) = sheet.next_record()? else { return Ok(None) };
-                self.record = ByteRecord::from(cells);
-                return Ok(Some(line));
+                let Some(row) = sheet.next_record()? else { return Ok(None) };
+                self.record = ByteRecord::from(row.cells);
+                self.lost = row.lost;
+                return Ok(Some(row.line));
             }
         };
         loop {
@@ -236,11 +238,8 @@ impl CalleeFile {
         Some(cells)
     }
 
-    /// The callee of a row; `None` when a cell belongs to no column.
-    fn callee(&self, cells: &[&str]) -> Option<Value> {
-        if cells.iter().skip(self.columns.len()).any(|cell| !cell.is_empty()) {
-            return None;
-        }
+    /// The callee of a row, of the cells that have a column.
+    fn callee(&self, cells: &[&str]) -> Value {
         let (mut callee, mut variables) = (Map::new(), Map::new());
         for (column, cell) in self.columns.iter().zip(cells) {
             let cell = || Value::from(*cell);
@@ -254,7 +253,7 @@ impl CalleeFile {
         if !variables.is_empty() {
             callee.insert("variables".to_owned(), Value::Object(variables));
         }
-        Some(Value::Object(callee))
+        Value::Object(callee)
     }
 }
 
@@ -279,28 +278,6 @@ fn separator(line: &[u8]) -> u8 {
         }
     }
     if semicolons > commas { b';' } else { b',' }
-}
-
-fn columns(names: &[&str]) -> anyhow::Result<Vec<Column>> {
-    let names: Vec<_> = names.iter().map(|name| name.trim()).collect();
-    for (index, name) in names.iter().enumerate() {
-        if !is_key(name) {
-            bail!("column {} has no name, or one that is too long (64 characters) or not printable", index + 1);
-        }
-        if names[..index].contains(name) {
-            bail!("there are two columns {name}; rename one");
-        }
-    }
-    if !names.contains(&"calledNumber") {
-        let found = names.iter().map(|name| excerpt(name, 64)).collect::<Vec<_>>().join(", ");
-        bail!("the first line names no column calledNumber; the columns found are {found}");
-    }
-    let column = |name: &&str| match *name {
-        "calledNumber" => Column::CalledNumber,
-        "outId" => Column::OutId,
-        variable => Column::Variable(variable.to_owned()),
-    };
-    Ok(names.iter().map(column).collect())
 }
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ fn a_row_that_cannot_be_sent_spoils_no_other() {
     let rows = read(b"calledNumber,name\n1,a,b\n2,\xFF\n3\n4,d,,\n").unwrap();
     let refused = rows[0].callee.clone().unwrap_err();
     assert_eq!((refused.line, refused.called_number.as_str(), refused.code.as_str()), (2, "1", "INVALID_VALUE"));
+    assert_eq!(refused.callee, json!({"calledNumber": "1", "variables": {"name": "a"}}), "kept to be mended");
     assert!(rows[1].callee.clone().unwrap_err().message.contains("UTF-8"));
     assert_eq!(rows[2].callee, Ok(json!({"calledNumber": "3"})));
     assert_eq!(rows[3].callee, Ok(json!({"calledNumber": "4", "variables": {"name": "d"}})));
@@ -94,4 +95,19 @@ fn two_stray_quotes_swallow_nobody_unseen() {
     assert!(number.starts_with("line 3: calledNumber or outId goes over several lines"), "{number}");
     let note = format!("{names}+493023125001,\"Ada\r\n(ring, please)\"\r\n");
     assert_eq!(read(note.as_bytes()).unwrap().len(), 2, "a note may have lines");
+}
+
+#[test]
+fn the_reasons_in_a_file_of_rejected_rows_are_no_variables() {
+    let text =
+        "calledNumber,name,line,code,message\n+493023125000,Ada,7,NUMBER_INVALID,\"write it, please\"\n1,,2,,,x\n";
+    let mut file = CalleeFile::read(Cursor::new(text)).unwrap();
+    assert!(file.has_reasons());
+    assert_eq!(file.columns().iter().map(Column::name).collect::<Vec<_>>(), ["calledNumber", "name"]);
+    let row = file.next_row().unwrap().unwrap();
+    assert_eq!(row.callee, Ok(json!({"calledNumber": "+493023125000", "variables": {"name": "Ada"}})));
+    assert!(file.next_row().unwrap().unwrap().callee.unwrap_err().message.contains("more cells than columns"));
+    let rows = read(b"calledNumber,line,code,message,name\n1,2,3,4,5\n").unwrap();
+    let variables = json!({"line": "2", "code": "3", "message": "4", "name": "5"});
+    assert_eq!(rows[0].callee, Ok(json!({"calledNumber": "1", "variables": variables})), "columns of somebody else");
 }

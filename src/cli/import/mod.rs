@@ -6,7 +6,9 @@
 //! command again.
 
 mod batch;
+mod cell;
 mod check;
+mod column;
 mod file;
 mod quotes;
 mod report;
@@ -42,7 +44,8 @@ use report::Report;
 /// on purpose, give another --batch-id, and --allow-duplicate-numbers.
 ///
 /// Rejected rows are printed with their line in the file, and written with the reason beside each to
-/// FILE.errors.csv; the exit code is 0 all the same. With --json, each batch's receipt is printed as one line, and the
+/// FILE.errors.csv; the exit code is 0 all the same. Mend them there and import that file: its last columns (line, code,
+/// message) are left out. With --json, each batch's receipt is printed as one line, and the
 /// totals as the last.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
@@ -65,8 +68,8 @@ pub struct ImportArgs {
     /// Where to write the rejected rows [default: beside the file, as FILE.errors.csv]
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
-    /// Check every row and send none; the exit code is 1 when some are wrong. What only the daemon knows, as which
-    /// callees the task has already, is not checked
+    /// Check every row and send none; the exit code is 1 when some are wrong. Duplicates are those within the file: which
+    /// callees the task has already only the daemon knows
     #[arg(long)]
     dry_run: bool,
 }
@@ -88,12 +91,17 @@ pub async fn run(session: &Session, arguments: &ImportArgs) -> anyhow::Result<Ex
         bail!("there are no rows below the names of the columns");
     }
     let mut file = CalleeFile::open(&arguments.file)?;
+    if file.has_reasons() {
+        eprintln!("the last columns, {}, are of an earlier import and left out", column::REASON.join(", "));
+    }
     let mut report = Report::new(session.json, (arguments.errors_path(), file.columns()), rows.unwrap_or(0));
     let mut client = session.client().await?;
     let (task, required) = check::task(&mut client, &arguments.task).await?;
     check::columns(&file, &required)?;
     if arguments.dry_run {
-        check::check(&mut file, &mut report, (session.default_region, &required))?;
+        let allow_duplicate_numbers = arguments.allow_duplicate_numbers;
+        let rules = check::Rules { region: session.default_region, required: &required, allow_duplicate_numbers };
+        check::check(&mut file, &mut report, &rules)?;
         report.end(task)?;
         return Ok(if report.all_accepted() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
@@ -104,7 +112,20 @@ pub async fn run(session: &Session, arguments: &ImportArgs) -> anyhow::Result<Ex
         format!("the import ended after {}; {mended}", report.totals())
     })?;
     report.end(task)?;
+    if !report.all_accepted() {
+        eprintln!("{}", how_to_go_on(arguments));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Said, because an import that is repeated looks like one that was done: the receipts are the same.
+fn how_to_go_on(arguments: &ImportArgs) -> &'static str {
+    if arguments.allow_duplicate_numbers {
+        // The whole file again would take its rows without outId a second time.
+        return "mend the rows there, or the cause elsewhere (the agent, the task), and import that file with another --batch-id";
+    }
+    "mend the rows there and import that file; or, after mending the cause elsewhere (the agent, the task), import the \
+     same file again with another --batch-id: the same command again gets the same replies"
 }
 
 struct Importer<'a> {

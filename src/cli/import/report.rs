@@ -10,7 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::file::{Column, RefusedRow};
+use super::column::{Column, REASON};
+use super::file::RefusedRow;
 use crate::cli::output;
 use crate::cli::reply::number;
 use crate::domain::export::harmless;
@@ -44,16 +45,13 @@ impl Errors {
                 let created = csv::Writer::from_path(&self.path).with_context(|| self.path.display().to_string())?;
                 let writer = empty.insert(created);
                 let names = self.columns.iter().map(Column::name);
-                writer.write_record(names.chain(["line", "code", "message"]))?;
+                writer.write_record(names.chain(REASON))?;
                 writer
             }
         };
         for row in rejected {
             // The same rows may be opened by a spreadsheet to be mended.
-            let cells = self.columns.iter().map(|column| match (column, &row.callee) {
-                (Column::CalledNumber, Value::Null) => row.called_number.as_str(),
-                (column, callee) => column.cell(callee),
-            });
+            let cells = self.columns.iter().map(|column| column.cell(&row.callee));
             let line = row.line.to_string();
             let reason = [line.as_str(), &row.code, &row.message];
             writer.write_record(cells.chain(reason).map(|cell| harmless(cell).into_owned()))?;

@@ -1,21 +1,29 @@
 //! The first worksheet of an XLSX file as rows of texts, the way a person sees them.
 //!
-//! Must not hold the whole sheet: a thread reads it and is always some rows ahead. Numbers that Excel holds as
-//! numbers are written out in full, because nobody's phone number is 1.39E+10.
+//! Must not hold the whole sheet: a thread reads it and is always some rows ahead.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use anyhow::{Context, bail};
-use calamine::{DataRef, Reader, Xlsx, XlsxError, open_workbook};
+use calamine::{Reader, Xlsx, XlsxError, open_workbook};
+
+use super::cell::text;
 
 /// Rows that the thread reads ahead.
 const AHEAD: usize = 1_000;
 /// A sheet may claim a cell anywhere; nobody has so many columns of callees.
 const MOST_COLUMNS: usize = 1_000;
 
-/// A row with its number in the sheet, from 1.
-pub type Record = (u64, Vec<String>);
+/// A row of the sheet.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// Its number in the sheet, from 1.
+    pub line: u64,
+    pub cells: Vec<String>,
+    /// The first cell whose content is lost: its column, from 0, and what is wrong with it.
+    pub lost: Option<(usize, String)>,
+}
 
 /// A worksheet, read row by row.
 pub struct Sheet(Receiver<anyhow::Result<Record>>);
@@ -50,55 +58,33 @@ fn read(
     rows: &SyncSender<anyhow::Result<Record>>,
 ) -> anyhow::Result<()> {
     let mut cells = workbook.worksheet_cells_reader(name).context("the worksheet cannot be read")?;
-    let mut row: Record = (0, Vec::new());
+    let mut row = Record::default();
     while let Some(cell) = cells.next_cell().context("the worksheet cannot be read")? {
         let (line, column) = cell.get_position();
         let (line, column) = (u64::from(line) + 1, usize::try_from(column).unwrap_or(usize::MAX));
-        if line != row.0 && !row.1.is_empty() && rows.send(Ok(std::mem::take(&mut row))).is_err() {
+        if line != row.line && !row.cells.is_empty() && rows.send(Ok(std::mem::take(&mut row))).is_err() {
             return Ok(());
         }
         let text = text(cell.get_value());
-        if text.is_empty() {
+        if text.as_ref().is_ok_and(String::is_empty) {
             continue;
         }
         if column >= MOST_COLUMNS {
             bail!("row {line} has a cell in column {}; at most {MOST_COLUMNS} columns are read", column + 1);
         }
-        row.0 = line;
-        row.1.resize(row.1.len().max(column + 1), String::new());
-        row.1[column] = text;
+        row.line = line;
+        row.cells.resize(row.cells.len().max(column + 1), String::new());
+        match text {
+            Ok(text) => row.cells[column] = text,
+            Err(problem) => _ = row.lost.get_or_insert((column, problem)),
+        }
     }
-    if !row.1.is_empty() {
+    if !row.cells.is_empty() {
         drop(rows.send(Ok(row)));
     }
     Ok(())
 }
 
-/// A cell as a person reads it.
-fn text(cell: &DataRef<'_>) -> String {
-    match cell {
-        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.trim().to_owned(),
-        DataRef::SharedString(text) => text.trim().to_owned(),
-        // All digits up to 2^53, and never with an exponent: that is what `Display` of floats does.
-        DataRef::Float(number) => number.to_string(),
-        DataRef::Int(number) => number.to_string(),
-        DataRef::Bool(true) => "TRUE".to_owned(),
-        DataRef::Bool(false) => "FALSE".to_owned(),
-        DataRef::DateTime(moment) => moment.as_f64().to_string(),
-        DataRef::Error(error) => error.to_string(),
-        DataRef::Empty => String::new(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_written_out_in_full() {
-        assert_eq!(text(&DataRef::Float(13_912_345_678.0)), "13912345678");
-        assert_eq!(text(&DataRef::Float(493_023_125_000_123.0)), "493023125000123");
-        assert_eq!(text(&DataRef::Float(1.5)), "1.5");
-        assert_eq!(text(&DataRef::SharedString(" +49 30 ")), "+49 30");
-    }
-}
+#[path = "workbook_tests.rs"]
+mod tests;

@@ -80,9 +80,14 @@ pub fn read(body: &Value, rules: &Rules) -> Parsed<Import> {
     complete(fields.finish(), import)
 }
 
-/// The first problem of a row, if it has one.
-pub fn row_problem(row: &Value, default_region: Option<Region>) -> Option<Problem> {
-    self::row(row, default_region).err().and_then(|problems| problems.into_iter().next())
+/// A row alone, or its first problem.
+pub fn read_row(value: &Value, default_region: Option<Region>) -> Result<NewCallee, Problem> {
+    row(value, default_region).map_err(first)
+}
+
+fn first(problems: Problems) -> Problem {
+    let first = problems.into_iter().next();
+    first.unwrap_or_else(|| Problem::new(Code::InvalidValue, "cannot be read"))
 }
 
 fn rows(value: &Value, rules: &Rules) -> Parsed<Vec<Result<NewCallee, RejectedRow>>> {
@@ -94,9 +99,7 @@ fn rows(value: &Value, rules: &Rules) -> Parsed<Vec<Result<NewCallee, RejectedRo
     let judged = rows.iter().enumerate().map(|(index, value)| {
         row(value, rules.default_region).map_err(|problems| {
             let number = value.get("calledNumber").and_then(Value::as_str);
-            let first = problems.into_iter().next();
-            let problem = first.unwrap_or_else(|| Problem::new(Code::InvalidValue, "cannot be read"));
-            RejectedRow::new(index, number, &problem)
+            RejectedRow::new(index, number, &first(problems))
         })
     });
     Ok(judged.collect())
