@@ -23,6 +23,7 @@ mod servers;
 mod sink;
 mod sockets;
 mod stack;
+mod strays;
 mod voice;
 
 use std::collections::HashSet;

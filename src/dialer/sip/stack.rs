@@ -21,18 +21,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::dialog::{Dialog, USER_AGENT};
 use super::incoming::{self, Legs};
-use super::inspector::{Answers, Inspector, REPEATS, Stray};
+use super::inspector::{Answers, Inspector};
 use super::message::Reply;
 use super::peer::{Peer, Transport};
 use super::secure::{Secure, Trust};
-use super::{challenge, sink, sockets};
+use super::{challenge, sink, sockets, strays};
 use crate::settings::{Bind, Credentials, HostPort, Sip};
 
 /// Above every ring timeout: it is ours that cancels.
 const TIMER_C: Duration = Duration::from_secs(600);
 /// A peer that takes longer to accept a connection is not there.
 const CONNECTING: Duration = Duration::from_secs(2);
-const BETWEEN_SWEEPS: Duration = Duration::from_secs(5);
 
 /// A peer that can be sent to.
 #[derive(Debug, Clone)]
@@ -131,7 +130,7 @@ impl Stack {
         });
         tokio::spawn(async move { endpoint.serve().await });
         tokio::spawn(incoming::serve(requests, legs));
-        tokio::spawn(keep_tidy(Arc::downgrade(&stack), inbox));
+        tokio::spawn(strays::keep_tidy(Arc::downgrade(&stack), inbox));
         Ok(stack)
     }
 
@@ -281,42 +280,6 @@ async fn last_response(transaction: &mut Transaction) -> Option<Response> {
         }
     }
     None
-}
-
-/// Sends what answers that nobody waits for need, and forgets old ones.
-async fn keep_tidy(stack: std::sync::Weak<Stack>, mut strays: mpsc::UnboundedReceiver<Stray>) {
-    let mut sweeps = tokio::time::interval(BETWEEN_SWEEPS);
-    loop {
-        tokio::select! {
-            stray = strays.recv() => {
-                let (Some(stack), Some(stray)) = (stack.upgrade(), stray) else { return };
-                // A peer that does not listen must not hold up the others.
-                tokio::spawn(async move { stack.deal_with(stray).await });
-            }
-            _ = sweeps.tick() => {
-                let Some(stack) = stack.upgrade() else { return };
-                stack.answers.sweep();
-            }
-        }
-    }
-}
-
-impl Stack {
-    async fn deal_with(&self, stray: Stray) {
-        match stray {
-            Stray::Again(again) => self.tell(again.0, &again.1).await,
-            Stray::Unwanted(unwanted) => {
-                let (mut dialog, response, path) = *unwanted;
-                dialog.confirm(&response);
-                let path = self.path_within(&dialog).await.unwrap_or(path);
-                let (ack, number) = (dialog.ack(None), dialog.invite_sequence);
-                self.tell(ack, &path).await;
-                let bye = dialog.bye();
-                let over = tokio::time::timeout(REPEATS, self.ask(bye, &path, None)).await;
-                tracing::info!(peer = %path.peer, number, ended = over.is_ok(), "an answer that nobody waited for was hung up");
-            }
-        }
-    }
 }
 
 fn bracketed(ip: IpAddr) -> String {

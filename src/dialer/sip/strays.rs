@@ -1,0 +1,47 @@
+//! Deals with answers that nobody waits for, as the inspector finds them: it must not wait, so the sending is done here.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::inspector::{REPEATS, Stray};
+use super::stack::Stack;
+
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(5);
+
+/// Sends what answers that nobody waits for need, and forgets old ones.
+pub(super) async fn keep_tidy(stack: Weak<Stack>, mut strays: mpsc::UnboundedReceiver<Stray>) {
+    let mut sweeps = tokio::time::interval(BETWEEN_SWEEPS);
+    loop {
+        tokio::select! {
+            stray = strays.recv() => {
+                let (Some(stack), Some(stray)) = (stack.upgrade(), stray) else { return };
+                // A peer that does not listen must not hold up the others.
+                tokio::spawn(async move { stack.deal_with(stray).await });
+            }
+            _ = sweeps.tick() => {
+                let Some(stack) = stack.upgrade() else { return };
+                stack.answers.sweep();
+            }
+        }
+    }
+}
+
+impl Stack {
+    async fn deal_with(&self, stray: Stray) {
+        match stray {
+            Stray::Again(again) => self.tell(again.0, &again.1).await,
+            Stray::Unwanted(unwanted) => {
+                let (mut dialog, response, path) = *unwanted;
+                dialog.confirm(&response);
+                let path = self.path_within(&dialog).await.unwrap_or(path);
+                let (ack, number) = (dialog.ack(None), dialog.invite_sequence);
+                self.tell(ack, &path).await;
+                let bye = dialog.bye();
+                let over = tokio::time::timeout(REPEATS, self.ask(bye, &path, None)).await;
+                tracing::info!(peer = %path.peer, number, ended = over.is_ok(), "an answer that nobody waited for was hung up");
+            }
+        }
+    }
+}
