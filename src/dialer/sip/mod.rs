@@ -1,7 +1,7 @@
 //! Calls over SIP: a user agent and third-party call controller (RFC 3261, RFC 3725). It speaks signalling only; media
 //! flow straight between the callee's side of the trunk and the agent.
 //!
-//! [`stack`] is the process's one stack, [`leg`] a dialog with one side, [`bridge`] a call; a [`SipDialer`] places the
+//! `stack` is the process's one stack, `leg` a dialog with one side, `bridge` a call; a `SipDialer` places the
 //! calls of one trunk.
 
 mod breaker;
