@@ -166,7 +166,7 @@ async fn an_export_is_kept_until_it_expires_and_no_longer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_template_is_filled_in_checked_and_imported() {
+async fn a_template_is_filled_in_imported_and_exported_as_it_was() {
     let files = folder("template-files");
     let (site, task) = site_with("template", exports_section(&files), 0).await;
     let workbook = files.join("callees.xlsx");
@@ -183,10 +183,13 @@ async fn a_template_is_filled_in_checked_and_imported() {
     assert!(lines[1].starts_with("15123450002,13912345678,Ben,,3,NUMBER_INVALID,"), "{errors}");
     assert_eq!(lines.len(), 2, "{errors}");
     let imported = run(&mut site.command(&["import", file, "--task", &task]));
-    assert!(imported.ends_with("3 rows: 2 accepted, 0 duplicates, 1 rejected"), "{imported}");
+    assert!(imported.ends_with("4 rows: 3 accepted, 0 duplicates, 1 rejected"), "{imported}");
     let csv = ready(&site, &create(&site, &task, "CSV").await).await;
     let text = std::fs::read_to_string(location(&csv)).unwrap();
     assert!(text.contains(",a-1,") && text.contains(",Ada,09:30") && text.contains(",'=1+1,12.5"), "{text}");
+    let xlsx = location(&ready(&site, &create(&site, &task, "XLSX").await).await);
+    let equal = run(script("compare_round_trip.py").args([workbook.as_path(), &xlsx]).arg("15123450002"));
+    assert_eq!(equal, "3");
 }
 
 #[test]
