@@ -1,19 +1,16 @@
 //! Daemons with different trunks in their settings: any of them may take a command, and only one of them can place
 //! the calls.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends at once")]
-
-mod harness;
-
 use std::path::Path;
 
-use harness::agreement::assert_agree_after_a_crash;
-use harness::orders::{self, rows, with};
-use harness::patience::{LATER, SOON, until};
-use harness::plan::Plan;
-use harness::record::Record;
-use harness::site::{self, Site};
 use serde_json::{Value, json};
+
+use crate::harness::agreement::assert_agree_after_a_crash;
+use crate::harness::orders::{self, rows, with};
+use crate::harness::patience::{LATER, SOON, until};
+use crate::harness::plan::Plan;
+use crate::harness::record::Record;
+use crate::harness::site::{self, Site};
 
 const CALLEES: usize = 40;
 const MISSED: &str = "ALARM: nobody dials for a service instance: no live daemon has its trunk in the settings";

@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends at once")]
 
+#[path = "../harness/mod.rs"]
 mod harness;
+mod trunks;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
