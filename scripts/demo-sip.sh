@@ -72,7 +72,9 @@ clean_up() {
 # start_sipp NAME SCENARIO PORT PORT_OF_AUDIO
 start_sipp() {
     mkdir -p "$demo/$1"
-    (cd "$demo/$1" && exec "$sipp" -sf "$scenarios/$2.xml" -i 127.0.0.1 -p "$3" -mp "$4" -m "$calls" -d 300 \
+    # The scenario leaves open how long it talks.
+    sed "s/\[least_talk\]/700/; s/\[most_talk\]/700/" "$scenarios/$2.xml" >"$demo/$1/scenario.xml"
+    (cd "$demo/$1" && exec "$sipp" -sf scenario.xml -i 127.0.0.1 -p "$3" -mp "$4" -m "$calls" -d 300 \
         -nostdin -timeout 120 -timeout_error -trace_err -error_file errors -trace_stat -stf counters -fd 1 \
         >screen 2>&1) &
     pids+=($!)

@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
+use crate::dialer::{Survivor, Trunks};
 use crate::domain::ids::Holder;
 use crate::retry::Delays;
 use crate::settings::Settings;
@@ -74,16 +75,17 @@ async fn run_until(mut stop: Stop, settings: &Settings, clock: Arc<dyn Clock>) -
     let holder = Holder(uuid::Uuid::new_v4());
     tracing::info!(node = settings.node.name, %holder, version = env!("CARGO_PKG_VERSION"), "starting");
     let (store, feed) = Store::new(&settings.database, holder);
-    // Spawned, because a migration must not be dropped half-way.
-    let prepared = tokio::spawn(prepare(store.clone(), settings.database.migrate_on_start));
-    tokio::select! {
-        prepared = prepared => prepared.context("the preparation fell")?,
+    // Spawned, because a statement must not be dropped half-way.
+    let prepared = tokio::spawn(prepare(store.clone(), settings.clone(), clock.clone()));
+    let trunks = tokio::select! {
+        prepared = prepared => prepared.context("the preparation fell")?.context("the trunks cannot be opened")?,
         asked_by = stop.next() => {
             tracing::info!(asked_by, "stopping before the start");
             return Ok(true);
         }
-    }
-    let mut stages = Stages::start(settings, (store.clone(), feed), clock).context("the stages cannot be started")?;
+    };
+    let stages = Stages::start(settings, (store.clone(), feed), clock, trunks);
+    let mut stages = stages.context("the stages cannot be started")?;
     let fell = tokio::select! {
         asked_by = stop.next() => {
             tracing::info!(asked_by, grace = ?settings.shutdown.grace, "draining");
@@ -103,8 +105,13 @@ async fn run_until(mut stop: Stop, settings: &Settings, clock: Arc<dyn Clock>) -
     Ok(drained && !fell)
 }
 
-/// Waits for the database and brings it up to date.
-async fn prepare(store: Store, migrate: bool) {
+/// Waits for the database and brings it up to date; then opens the trunks, because calls may be up already.
+async fn prepare(store: Store, settings: Settings, clock: Arc<dyn Clock>) -> std::io::Result<(Trunks, Vec<Survivor>)> {
+    bring_up_to_date(&store, settings.database.migrate_on_start).await;
+    Trunks::open((&settings.trunks, &settings.sip), &clock, &store).await
+}
+
+async fn bring_up_to_date(store: &Store, migrate: bool) {
     let mut delays = Delays::up_to(Duration::from_secs(5));
     loop {
         let outcome = match migrate {

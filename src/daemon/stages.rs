@@ -16,7 +16,7 @@ use crate::bus::wire::v1::events::EventWriter;
 use crate::bus::wire::v1::reading::Rules;
 use crate::clock::Clock;
 use crate::consumer::Subscriptions;
-use crate::dialer::Trunks;
+use crate::dialer::{Survivor, Trunks};
 use crate::domain::redial::UncountedRule;
 use crate::domain::service_instance::TrunkCapacities;
 use crate::objects::Shelf;
@@ -45,10 +45,10 @@ impl Stages {
         settings: &Settings,
         (store, feed): (Store, FeedReader),
         clock: Arc<dyn Clock>,
+        (trunks, survivors): (Trunks, Vec<Survivor>),
     ) -> std::io::Result<Self> {
         let (drain, finish) = (CancellationToken::new(), CancellationToken::new());
         let bus = Arc::new(Bus::new(&settings.bus, &settings.node.name));
-        let trunks = Trunks::open(&settings.trunks, &settings.sip, &clock)?;
         let keep = settings.events.unroutable_keep;
         let publisher = tokio::spawn(Publisher::new(store.clone(), (bus.clone(), feed), keep, finish.clone()).run());
         let (subscribed, subscriptions) = watch::channel(Subscriptions::default());
@@ -61,7 +61,7 @@ impl Stages {
         let archivist = archivist::run(Arc::new(parts.archivist()?));
         let mut writers = JoinSet::new();
         writers.spawn(async { ("consumer", ended(consumer::run(consumer).await)) });
-        writers.spawn(async { ("dispatcher", ended(dispatcher::run(dispatcher).await)) });
+        writers.spawn(async move { ("dispatcher", ended(dispatcher::run(dispatcher, survivors).await)) });
         writers.spawn(async { ("janitor", ended(tokio::spawn(janitor).await)) });
         writers.spawn(async { ("export", ended(tokio::spawn(export).await)) });
         writers.spawn(async { ("archivist", ended(tokio::spawn(archivist).await)) });
@@ -91,7 +91,7 @@ impl Stages {
         self.drain.cancel();
     }
 
-    /// Ends every call.
+    /// Lets go of every call.
     pub fn hang_up(&self) {
         self.trunks.hang_up_all();
     }

@@ -5,6 +5,7 @@
 
 pub mod simulated;
 pub mod sip;
+mod survivors;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -20,8 +21,10 @@ use crate::domain::callee::FailedReason;
 use crate::domain::ids::{CallId, CalleeId, TaskId, TrunkName};
 use crate::domain::phone_number::PhoneNumber;
 use crate::settings::{Sip, Trunk};
+use crate::store::Store;
+use crate::store::attempts::LeftCall;
 use simulated::SimulatedDialer;
-use sip::{SipDialer, Stack};
+use sip::{Keeper, SipDialer, Stack};
 
 /// A call to be placed.
 #[derive(Debug, Clone)]
@@ -46,14 +49,30 @@ pub struct CallOrder {
 /// A call that was handed to the carrier.
 #[derive(Debug)]
 pub struct PlacedCall {
-    end: oneshot::Receiver<CallEnd>,
+    outcome: oneshot::Receiver<Outcome>,
+}
+
+/// How a call leaves this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The carrier said its last word.
+    Ended(CallEnd),
+    /// It is up, and the store knows all that another run of the daemon needs to go on with it.
+    HandedOver,
 }
 
 impl PlacedCall {
-    /// Waits for the carrier's last word. `None` when the dialer lost the call, which only a panic does.
-    pub async fn ended(self) -> Option<CallEnd> {
-        self.end.await.ok()
+    /// Waits for its outcome. `None` when the dialer lost the call, which only a panic does.
+    pub async fn outcome(self) -> Option<Outcome> {
+        self.outcome.await.ok()
     }
+}
+
+/// A call that another run of the daemon left up and this one goes on with.
+#[derive(Debug)]
+pub struct Survivor {
+    pub call_id: CallId,
+    pub call: PlacedCall,
 }
 
 /// What a dialer knows of an attempt that another run of the daemon opened, or that this one lost.
@@ -78,8 +97,14 @@ pub trait Dialer: Debug + Send + Sync {
     /// long as its slot is held.
     fn longest(&self, ring_timeout: Duration, max_talk: Duration) -> Duration;
 
-    /// Ends every call: ringing ones are cancelled, answered ones hung up.
+    /// Lets go of every call: what is written down for another run of the daemon stays up, ringing calls are cancelled,
+    /// other answered ones hung up.
     fn hang_up_all(&self);
+
+    /// Goes on with a call that another run of the daemon left up. `None`: it cannot be.
+    fn resume(&self, _call: LeftCall) -> Option<PlacedCall> {
+        None
+    }
 
     /// How many calls it may be given at this moment, for reasons of the trunk's own; what is counted elsewhere is not its
     /// business.
@@ -93,10 +118,29 @@ pub trait Dialer: Debug + Send + Sync {
 pub struct Trunks(BTreeMap<TrunkName, Arc<dyn Dialer>>);
 
 impl Trunks {
-    /// Makes a dialer for each trunk. SIP is spoken only where a trunk needs it.
-    pub fn open(trunks: &BTreeMap<TrunkName, Trunk>, sip: &Sip, clock: &Arc<dyn Clock>) -> std::io::Result<Self> {
+    /// Makes a dialer for each trunk, and goes on with the calls that an earlier run left up at this address; gives those.
+    /// SIP is spoken only where a trunk needs it. Waits for the store.
+    pub async fn open(
+        (trunks, sip): (&BTreeMap<TrunkName, Trunk>, &Sip),
+        clock: &Arc<dyn Clock>,
+        store: &Store,
+    ) -> std::io::Result<(Self, Vec<Survivor>)> {
         let needs_sip = trunks.values().any(|trunk| matches!(trunk, Trunk::Sip(_)));
-        let stack = needs_sip.then(|| Stack::open(sip)).transpose()?;
+        if !needs_sip {
+            return Ok((Self::make(trunks, None, clock)?, Vec::new()));
+        }
+        let (stack, deaf) = Stack::open(sip)?;
+        let opened = Self::make(trunks, Some((&stack, &Keeper::start(store.clone()))), clock)?;
+        let survivors = survivors::take_up(&opened, &stack, store).await;
+        deaf.begin();
+        Ok((opened, survivors))
+    }
+
+    fn make(
+        trunks: &BTreeMap<TrunkName, Trunk>,
+        sip: Option<(&Arc<Stack>, &Keeper)>,
+        clock: &Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
         let mut dialers: BTreeMap<TrunkName, Arc<dyn Dialer>> = BTreeMap::new();
         for (name, trunk) in trunks {
             match trunk {
@@ -105,8 +149,8 @@ impl Trunks {
                     dialers.insert(name.clone(), Arc::new(dialer));
                 }
                 Trunk::Sip(settings) => {
-                    let Some(stack) = &stack else { continue };
-                    let dialer = SipDialer::new(name.clone(), settings.clone(), stack, clock.clone());
+                    let Some(sip) = sip else { continue };
+                    let dialer = SipDialer::new(name.clone(), settings.clone(), sip, clock.clone());
                     dialers.insert(name.clone(), Arc::new(dialer));
                 }
             }
@@ -122,7 +166,7 @@ impl Trunks {
         self.0.keys().cloned().collect()
     }
 
-    /// Ends every call on every trunk.
+    /// Lets go of every call on every trunk.
     pub fn hang_up_all(&self) {
         self.0.values().for_each(|dialer| dialer.hang_up_all());
     }

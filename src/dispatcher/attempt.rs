@@ -9,7 +9,7 @@ use super::Context;
 use super::owner::Report;
 use super::recorder::{Ending, EndingKind};
 use crate::bus::wire::v1::events::{AttemptView, CalleeFailure};
-use crate::dialer::{CallOrder, PlacedCall};
+use crate::dialer::{CallOrder, Outcome, PlacedCall};
 use crate::domain::call::CallEnd;
 use crate::domain::callee::{Callee, FailedReason};
 use crate::domain::phone_number::PhoneNumber;
@@ -129,8 +129,15 @@ pub async fn watch(
     (owner, recorder): (mpsc::UnboundedSender<Report>, mpsc::UnboundedSender<Ending>),
 ) {
     let mut guard = SlotGuard { held: Some((slot, attempt)), owner };
-    let Some(end) = call.ended().await else { return };
+    let Some(outcome) = call.outcome().await else { return };
     if let Some((slot, attempt)) = guard.held.take() {
+        let end = match outcome {
+            Outcome::Ended(end) => end,
+            Outcome::HandedOver => {
+                let (key, attempt) = (attempt.callee.key, attempt.attempt);
+                return drop(guard.owner.send(Report::HandedOver { key, attempt }));
+            }
+        };
         let what = attempt.ended(&context, end);
         // The recorder outlives everyone who sends to it, and the owner outlives its calls.
         drop(recorder.send(Ending { what, owner: guard.owner.clone() }));

@@ -10,6 +10,7 @@ mod completion;
 mod lease;
 mod owner;
 mod recorder;
+mod survivors;
 mod task_queue;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::wire::v1::events::EventWriter;
 use crate::clock::Clock;
-use crate::dialer::Trunks;
+use crate::dialer::{Survivor, Trunks};
 use crate::domain::ids::TrunkName;
 use crate::domain::redial::UncountedRule;
 use crate::domain::service_instance::{TrunkCapacities, TrunkCapacity};
@@ -62,11 +63,13 @@ impl Context {
 pub struct Fallen(#[from] tokio::task::JoinError);
 
 /// Dials until told to drain, and then until every call has ended and is recorded.
-pub async fn run(context: Arc<Context>) -> Result<(), Fallen> {
+pub async fn run(context: Arc<Context>, survivors: Vec<Survivor>) -> Result<(), Fallen> {
     let (ends, inbox) = mpsc::unbounded_channel();
     let recorder = tokio::spawn(Recorder::new(context.clone(), inbox).run());
+    let survivors = tokio::spawn(survivors::watch(context.clone(), survivors, ends.clone()));
     // The recorder ends when nobody is left who could send it anything.
     let kept = LeaseKeeper::new(context, ends).run().await;
+    survivors.await?;
     recorder.await?;
     kept
 }

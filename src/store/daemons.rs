@@ -100,9 +100,13 @@ impl Store {
         Ok(rows.into_iter().map(Sibling::from).collect())
     }
 
-    /// Says that this daemon is gone, so that nobody waits for its silence.
+    /// Says that this daemon is gone, so that nobody waits for its silence, and since when it looks after none of the calls
+    /// that it left up.
     pub async fn sign_off(&self) -> Result<(), StoreError> {
-        let query = diesel::sql_query("DELETE FROM daemons WHERE holder = $1");
+        let query = diesel::sql_query(
+            "WITH gone AS (DELETE FROM daemons WHERE holder = $1)
+             UPDATE open_attempts SET left_at = clock_timestamp() WHERE holder = $1 AND dialogs IS NOT NULL",
+        );
         query.bind::<SqlUuid, _>(self.holder.0).execute(&mut self.connection().await?).await?;
         Ok(())
     }

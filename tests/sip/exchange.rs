@@ -1,12 +1,14 @@
 //! One daemon with many trunks: each case has a SIPp as its carrier, one as its agent, and a task of its own, so that
 //! all of them go on side by side.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Local, NaiveDateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::harness::downstream::Event;
@@ -51,6 +53,8 @@ pub struct Case {
     pub carrier_port: u16,
     pub callees: u32,
     pub concurrency: u32,
+    /// The shortest that there is, unless a case wants more.
+    pub max_talk_seconds: u32,
 }
 
 enum Player {
@@ -96,6 +100,7 @@ pub struct Stage {
 pub struct Exchange {
     pub site: Site,
     pub stages: Vec<Stage>,
+    plan: Plan,
     began: Instant,
     peers: PathBuf,
 }
@@ -141,7 +146,7 @@ impl Exchange {
         }
         let plan = Plan { more, uncounted_retry_seconds: 600, grace_seconds: 1, ..Plan::default() };
         let site = Site::start(name, &plan).await;
-        (Self { site, stages: Vec::new(), began: Instant::now(), peers: folder }, players)
+        (Self { site, stages: Vec::new(), plan, began: Instant::now(), peers: folder }, players)
     }
 
     async fn begin(&mut self, case: Case, carrier: Player, agent: Player) {
@@ -152,17 +157,40 @@ impl Exchange {
             "variables": [{"key": "name", "required": true}, {"key": "order", "required": false}],
         });
         upstream.accept("agent.put", &agent_record).await;
-        let line = orders::with(orders::line(name, 100, 100), "trunk", name.into());
+        let line = orders::with(orders::line(name, case.concurrency, 100), "trunk", name.into());
         upstream.accept("service-instance.put", &line).await;
         let task = orders::with(orders::task(name, case.concurrency), "agentId", name.into());
         let task = orders::with(task, "serviceInstanceId", name.into());
-        // The shortest that there are.
-        let task = orders::with(orders::with(task, "ringTimeoutSeconds", 10.into()), "maxTalkSeconds", 10.into());
+        // The shortest that there is.
+        let task = orders::with(task, "ringTimeoutSeconds", 10.into());
+        let task = orders::with(task, "maxTalkSeconds", case.max_talk_seconds.into());
         let task = self.site.create_as(&task).await;
         let first_callee = self.stages.len() * 1_000;
         let rows: Vec<Value> = (0..case.callees as usize).map(|index| row(first_callee + index)).collect();
         self.site.import(&task, &rows).await;
         self.stages.push(Stage { case, carrier, agent, task });
+    }
+
+    /// Starts another daemon at the address of the last one, which must have ended.
+    pub async fn start_again(&mut self) {
+        self.site.start_again(&self.plan).await;
+    }
+
+    /// The Call-IDs of the messages that a SIPp has sent and that begin with this, each with the time of the first.
+    pub fn first_sent(&self, who: &str, start: &str) -> HashMap<String, DateTime<Utc>> {
+        let log = std::fs::read_to_string(self.peers.join(who).join("messages")).unwrap_or_default();
+        let mut first = HashMap::new();
+        for entry in log.split("----------------------------------------------- ").skip(1) {
+            let Some((head, message)) = entry.split_once("\n\n").filter(|(head, _)| head.contains("message sent"))
+            else {
+                continue;
+            };
+            let call_id = message.lines().find_map(|line| line.strip_prefix("Call-ID:"));
+            if let Some(call_id) = call_id.filter(|_| message.starts_with(start)) {
+                first.entry(call_id.trim().to_owned()).or_insert_with(|| local_time(head));
+            }
+        }
+        first
     }
 
     /// Whether a SIPp has sent a message with this in it.
@@ -175,6 +203,16 @@ impl Exchange {
     pub async fn ended(&self, name: &str) -> Vec<Arc<Event>> {
         let stage = self.stages.iter().find(|stage| stage.case.name == name).unwrap();
         self.some_ended(name, stage.case.callees as usize).await
+    }
+
+    /// The same, with this much patience.
+    pub async fn all_ended(&self, name: &str, patience: Duration) -> Vec<Arc<Event>> {
+        let stage = self.stages.iter().find(|stage| stage.case.name == name).unwrap();
+        until(&format!("all calls of {name} to end"), patience, || {
+            let ended = self.site.ledger.about("call.ended", &stage.task);
+            (ended.len() >= stage.case.callees as usize).then_some(ended)
+        })
+        .await
     }
 
     /// The first events of calls of this case, in the order of arrival.
@@ -226,6 +264,14 @@ impl Exchange {
     }
 }
 
+/// The time that an entry of SIPp's log begins with, in the machine's zone.
+fn local_time(head: &str) -> DateTime<Utc> {
+    let text = head.lines().next().unwrap();
+    let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f");
+    let time = time.unwrap_or_else(|error| panic!("{text:?}: {error}"));
+    time.and_local_timezone(Local).unwrap().to_utc()
+}
+
 fn trunk_settings(case: &Case, port: u16) -> String {
     let Case { name, trunk, closed_first, host, .. } = case;
     let first = if *closed_first { format!("127.0.0.1:{},", ports::free()) } else { String::new() };
@@ -239,7 +285,7 @@ fn row(index: usize) -> Value {
     orders::with(orders::row(index), "variables", variables)
 }
 
-/// The daemon's own end: a port of its own, and no second attempt of what is not counted while a test looks.
+/// The daemon's own end: a port of its own.
 fn sip_settings() -> String {
     let port = ports::free();
     format!("[sip]\nbind = \"udp:127.0.0.1:{port},tcp:127.0.0.1:{port}\"\n")

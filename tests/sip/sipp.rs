@@ -24,6 +24,8 @@ pub struct Script {
     pub more: &'static str,
     /// How long its pauses are that it leaves open.
     pub pause_millis: u32,
+    /// How long it talks, at least and at most, before it hangs up.
+    pub talk_millis: (u32, u32),
     /// How many calls it has.
     pub calls: u32,
     pub tcp: bool,
@@ -31,7 +33,15 @@ pub struct Script {
 
 /// Plays this scenario once.
 pub const fn play(scenario: &'static str) -> Script {
-    Script { scenario, status: "200 OK", more: "X-Nothing: 1", pause_millis: 100, calls: 1, tcp: false }
+    Script {
+        scenario,
+        status: "200 OK",
+        more: "X-Nothing: 1",
+        pause_millis: 100,
+        talk_millis: (700, 700),
+        calls: 1,
+        tcp: false,
+    }
 }
 
 impl Script {
@@ -45,6 +55,10 @@ impl Script {
 
     pub const fn pausing(self, pause_millis: u32) -> Self {
         Self { pause_millis, ..self }
+    }
+
+    pub const fn talking(self, talk_millis: (u32, u32)) -> Self {
+        Self { talk_millis, ..self }
     }
 
     pub const fn times(self, calls: u32) -> Self {
@@ -66,7 +80,10 @@ impl Script {
         let text = fs::read_to_string(file.with_extension("xml")).unwrap();
         let contact = format!("Contact: <sip:[local_ip]:{port}>");
         let text = text.replace("Contact: <sip:[local_ip]:[local_port]>", &contact);
-        fs::write(to, text.replace("[status]", self.status).replace("[more]", self.more)).unwrap();
+        let text = text.replace("[status]", self.status).replace("[more]", self.more);
+        let (least, most) = self.talk_millis;
+        let text = text.replace("[least_talk]", &least.to_string()).replace("[most_talk]", &most.to_string());
+        fs::write(to, text).unwrap();
     }
 }
 

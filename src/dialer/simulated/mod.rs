@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{CallOrder, Dialer, Fate, PlacedCall};
+use super::{CallOrder, Dialer, Fate, Outcome, PlacedCall};
 use crate::clock::Clock;
 use crate::domain::call::{CallEnd, CallResult, HangupBy, Scope, SipEvidence};
 use crate::domain::callee::FailedReason;
@@ -103,16 +103,16 @@ impl Dialer for SimulatedDialer {
         if let Some(record) = &self.line.record {
             record.placed(&order, started_at);
         }
-        let (sender, end) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
         if lock(&self.channels).admit(order.call_id, self.settings.capacity) {
             let channel = Channel { call: order.call_id, channels: self.channels.clone() };
             let call = Call { order, script, started_at };
             tokio::spawn(self.line.clone().run(call, channel, sender));
         } else {
             // Nobody can have stopped waiting: the call is not returned yet.
-            drop(sender.send(self.line.refuse(&order, started_at)));
+            drop(sender.send(Outcome::Ended(self.line.refuse(&order, started_at))));
         }
-        Ok(PlacedCall { end })
+        Ok(PlacedCall { outcome })
     }
 
     fn fate(&self, call: CallId) -> Fate {
@@ -136,12 +136,12 @@ struct Call {
 }
 
 impl Line {
-    async fn run(self, call: Call, channel: Channel, sender: oneshot::Sender<CallEnd>) {
+    async fn run(self, call: Call, channel: Channel, sender: oneshot::Sender<Outcome>) {
         let end = self.live(&call).await;
         self.note_end(&call.order, &end);
         drop(channel);
         // Whoever waited may be gone at the end of the process.
-        drop(sender.send(end));
+        drop(sender.send(Outcome::Ended(end)));
     }
 
     /// Rings, talks, ends: by the script, by a limit of the order, or because everything is hung up. What goes by the

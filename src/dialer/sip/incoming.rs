@@ -27,6 +27,22 @@ struct Seat {
     offering: bool,
     /// An offer from there is not answered yet.
     offered: bool,
+    /// The leg is left to whoever follows at this address, who will answer.
+    silent: bool,
+}
+
+/// What a request gets that is not passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Refused {
+    With(StatusCode),
+    /// Nothing: it will be repeated.
+    Unheard,
+}
+
+impl From<StatusCode> for Refused {
+    fn from(status: StatusCode) -> Self {
+        Self::With(status)
+    }
 }
 
 /// Every leg of this process.
@@ -39,12 +55,22 @@ impl Legs {
     }
 
     pub fn enter(&self, key: Key, signals: mpsc::UnboundedSender<Signal>) {
-        let seat = Seat { signals, remote_tag: None, sequence: None, offering: false, offered: false };
+        let seat = Seat { signals, remote_tag: None, sequence: None, offering: false, offered: false, silent: false };
         self.seats().insert(key, seat);
     }
 
     pub fn leave(&self, key: &Key) {
-        self.seats().remove(key);
+        let mut seats = self.seats();
+        if seats.get(key).is_some_and(|seat| !seat.silent) {
+            seats.remove(key);
+        }
+    }
+
+    /// Nothing that comes for this leg is answered any more.
+    pub fn fall_silent(&self, key: &Key) {
+        if let Some(seat) = self.seats().get_mut(key) {
+            seat.silent = true;
+        }
     }
 
     /// The other side's tag is known from now on.
@@ -67,9 +93,9 @@ impl Legs {
         }
     }
 
-    /// Who is meant, or the response that the request gets instead.
-    fn admit(&self, request: &Request) -> Result<(Key, mpsc::UnboundedSender<Signal>), StatusCode> {
-        const NOBODY: StatusCode = StatusCode::CallTransactionDoesNotExist;
+    /// Who is meant, or what the request gets instead.
+    fn admit(&self, request: &Request) -> Result<(Key, mpsc::UnboundedSender<Signal>), Refused> {
+        const NOBODY: Refused = Refused::With(StatusCode::CallTransactionDoesNotExist);
         let call_id = request.call_id_header().map_err(|_| StatusCode::BadRequest)?.value().to_owned();
         let (Some(ours), Some(theirs)) = (tag_of(request, true), tag_of(request, false)) else { return Err(NOBODY) };
         let number = request.cseq_header().ok().and_then(|cseq| cseq.seq().ok()).ok_or(StatusCode::BadRequest)?;
@@ -79,16 +105,19 @@ impl Legs {
         if seat.remote_tag.as_ref().is_some_and(|tag| *tag != theirs) {
             return Err(NOBODY);
         }
+        if seat.silent {
+            return Err(Refused::Unheard);
+        }
         if seat.sequence.is_some_and(|last| number <= last) {
-            return Err(StatusCode::ServerInternalError);
+            return Err(StatusCode::ServerInternalError.into());
         }
         seat.sequence = Some(number);
         if is_offer(request) {
             if seat.offering {
-                return Err(StatusCode::RequestPending);
+                return Err(StatusCode::RequestPending.into());
             }
             if std::mem::replace(&mut seat.offered, true) {
-                return Err(StatusCode::ServerInternalError);
+                return Err(StatusCode::ServerInternalError.into());
             }
         }
         Ok((key, seat.signals.clone()))
@@ -165,7 +194,8 @@ pub(super) async fn serve(mut requests: mpsc::UnboundedReceiver<Transaction>, le
             (false, _) => answer(transaction, StatusCode::MethodNotAllowed),
             (true, _) => match legs.admit(&transaction.original) {
                 Ok((key, signals)) => deliver(transaction, key, &signals, &legs),
-                Err(status) => answer(transaction, status),
+                Err(Refused::With(status)) => answer(transaction, status),
+                Err(Refused::Unheard) => drop(transaction),
             },
         }
     }

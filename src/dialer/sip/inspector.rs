@@ -79,6 +79,18 @@ impl Answers {
         }
     }
 
+    /// The dialog was taken up again: whatever answer to its last INVITE, or to one of the next `unrecorded`, is still
+    /// repeated has to be acknowledged. Only the last one that is known can want our own answer.
+    pub fn recall(&self, dialog: &Dialog, answer: Option<&str>, (path, unrecorded): (&Path, u32)) {
+        for further in 0..=unrecorded {
+            let invite_sequence = dialog.invite_sequence + further;
+            let dialog = Dialog { invite_sequence, ..dialog.clone() };
+            self.expect(&dialog, invite_sequence, path);
+            let ack = dialog.ack(answer.filter(|_| further == 0));
+            self.acknowledged(&dialog, ack, path);
+        }
+    }
+
     /// It ended without an answer, or nobody waits for its answer any more.
     pub fn close(&self, call_id: &str, number: u32) {
         if let Some(entry) = self.entries().get_mut(&(call_id.to_owned(), number)) {

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use rsipstack::sip::Response;
+use rsipstack::sip::{Method, Response};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::dialog::Dialog;
@@ -17,6 +18,13 @@ use super::stack::{Path, Stack};
 use super::voice;
 use crate::domain::classification::FinalResponse;
 use crate::settings::Credentials;
+
+/// How many requests may have been sent in a dialog since it was written down; a CSeq may rise by more than one (RFC 3261,
+/// section 12.2.2).
+const UNRECORDED: u32 = 8;
+
+/// What says that there is no such dialog any more (RFC 3261, section 12.2.1.2).
+const GONE: [u16; 2] = [408, 481];
 
 /// What happens to a leg, as those tell it who watch the wire.
 #[derive(Debug)]
@@ -78,12 +86,30 @@ pub struct Invitation {
     pub credentials: Option<Credentials>,
 }
 
+/// What the other side said at the end of a leg.
+#[derive(Debug, Default)]
+pub struct LastWord {
+    /// To an INVITE that was taken back.
+    pub to_invite: Option<Reply>,
+    pub to_bye: Option<Reply>,
+}
+
+/// A leg that is up, as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptLeg {
+    pub dialog: Dialog,
+    /// Whether the first ACK carried our answer, or has to.
+    offerless: bool,
+    acknowledged: bool,
+}
+
 /// One leg.
 #[derive(Debug)]
 pub struct Leg {
     stack: Arc<Stack>,
     pub dialog: Dialog,
-    path: Path,
+    /// How the other side was reached last; a leg that was taken up again has not reached it yet.
+    path: Option<Path>,
     state: State,
     /// Whether the other side makes the first offer.
     offerless: bool,
@@ -115,7 +141,7 @@ impl Leg {
         let mut leg = Self {
             stack: stack.clone(),
             dialog,
-            path,
+            path: Some(path),
             state: State::Inviting,
             offerless: offer.is_none(),
             credentials,
@@ -128,11 +154,76 @@ impl Leg {
         Some(leg)
     }
 
-    async fn send(&self, request: rsipstack::sip::Request) -> Option<CancelHandle> {
+    /// Goes on with a leg that another run of the daemon left up.
+    pub fn resume(stack: &Arc<Stack>, kept: KeptLeg, credentials: Option<Credentials>) -> Self {
+        let KeptLeg { mut dialog, offerless, acknowledged } = kept;
+        // Requests that were sent after it was written down have used up numbers.
+        dialog.local_sequence += UNRECORDED;
+        let (sender, signals) = mpsc::unbounded_channel();
+        let key = (dialog.call_id.clone(), dialog.local_tag.clone());
+        stack.legs.enter(key.clone(), sender.clone());
+        stack.legs.confirm(&key, &dialog.remote_tag_now());
+        let state = if acknowledged { State::Up } else { State::Answered };
+        let (stack, cancel) = (stack.clone(), None);
+        Self { stack, dialog, path: None, state, offerless, credentials, key, sender, signals, cancel }
+    }
+
+    /// Finds the way to the other side again, and acknowledges once more what it may still repeat.
+    pub async fn recall(&mut self) {
+        let Some(path) = self.way().await else { return };
+        self.dialog.sent_by = self.stack.sent_by(&path);
+        if self.state != State::Up {
+            return;
+        }
+        let answer = self.dialog.local_sdp.as_deref().filter(|_| self.offerless);
+        self.stack.answers.recall(&self.dialog, answer, (&path, UNRECORDED));
+    }
+
+    /// What has to be written down so that the leg can be resumed.
+    pub fn keep(&self) -> KeptLeg {
+        let acknowledged = self.state != State::Answered;
+        KeptLeg { dialog: self.dialog.clone(), offerless: self.offerless, acknowledged }
+    }
+
+    /// Asks whether the other side still knows the dialog: its hang-up may have been heard by nobody. If it does not, that
+    /// comes as an event.
+    pub async fn probe(&mut self) {
+        let Some(path) = self.way().await else { return };
+        let (stack, signals) = (self.stack.clone(), self.sender.clone());
+        let question = self.dialog.question(Method::Options);
+        tokio::spawn(async move {
+            let reply = stack.ask(question, &path, None).await;
+            if reply.local || GONE.contains(&reply.status) {
+                drop(signals.send(Signal::HungUp(reply.response)));
+            }
+        });
+    }
+
+    /// Leaves the other side to whoever follows at this address: nothing that it sends is answered any more.
+    pub fn hand_over(self) {
+        self.stack.legs.fall_silent(&self.key);
+    }
+
+    /// The way of the next request: a connection may have been closed meanwhile.
+    async fn way(&mut self) -> Option<Path> {
+        if self.path.as_ref().is_none_or(|path| !path.is_open()) {
+            self.reroute().await;
+        }
+        self.path.clone()
+    }
+
+    async fn reroute(&mut self) {
+        match self.stack.path_within(&self.dialog).await {
+            Ok(path) => self.path = Some(path),
+            Err(error) => tracing::debug!(%error, "the other side of a leg cannot be reached"),
+        }
+    }
+
+    async fn send(&mut self, request: rsipstack::sip::Request) -> Option<CancelHandle> {
         let outgoing = Outgoing {
             stack: self.stack.clone(),
             request,
-            path: self.path.clone(),
+            path: self.way().await?,
             credentials: self.credentials.clone(),
             signals: self.sender.clone(),
         };
@@ -221,12 +312,12 @@ impl Leg {
         if let Some(answer) = answer {
             self.dialog.local_sdp = Some(answer.to_owned());
         }
-        if let Ok(path) = self.stack.path_within(&self.dialog).await {
-            self.path = path;
-        }
+        self.reroute().await;
         let ack = self.dialog.ack(answer);
-        self.stack.answers.acknowledged(&self.dialog, ack.clone(), &self.path);
-        self.stack.tell(ack, &self.path).await;
+        if let Some(path) = &self.path {
+            self.stack.answers.acknowledged(&self.dialog, ack.clone(), path);
+            self.stack.tell(ack, path).await;
+        }
         if self.state == State::Answered {
             self.state = State::Up;
         }
@@ -256,14 +347,13 @@ impl Leg {
         self.state == State::Up
     }
 
-    /// Ends the leg, whatever state it is in, and waits for the other side's last word; gives what an INVITE that was
-    /// taken back came to.
-    pub async fn release(&mut self) -> Option<Reply> {
-        let mut last = None;
+    /// Ends the leg, whatever state it is in, and waits for the other side's last word.
+    pub async fn release(&mut self) -> LastWord {
+        let mut last = LastWord::default();
         self.cancel();
         while self.state == State::Inviting {
             if let Event::Answered(reply) | Event::Failed(reply) = self.next().await {
-                last = Some(reply);
+                last.to_invite = Some(reply);
             }
         }
         if self.state == State::Answered {
@@ -275,7 +365,9 @@ impl Leg {
         if self.state != State::Gone {
             self.state = State::Gone;
             let bye = self.dialog.bye();
-            self.stack.ask(bye, &self.path, self.credentials.as_ref()).await;
+            if let Some(path) = self.way().await {
+                last.to_bye = Some(self.stack.ask(bye, &path, self.credentials.as_ref()).await);
+            }
         }
         last
     }

@@ -5,17 +5,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use std::{collections::HashSet, time::Duration};
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
-use super::bridge::{Bridge, Cause, Over, Surroundings};
+use super::bridge::{Bridge, Cause, Finish, KeptCall, Over, Surroundings};
 use super::header::Header;
 use super::judge::Judge;
+use super::keeper::Keeper;
 use super::leg::Invitation;
 use super::servers::{Server, Servers};
 use super::stack::Stack;
 use crate::clock::Clock;
-use crate::dialer::CallOrder;
+use crate::dialer::{CallOrder, Outcome};
 use crate::domain::call::{CallEnd, Scope};
 use crate::domain::classification::{Classification, TrunkState};
 use crate::domain::ids::{CallId, TrunkName};
@@ -24,14 +26,12 @@ use crate::settings::{Identity, OfferStrategy as Strategy, SipTrunk};
 /// A connection that takes longer to come up carries no INVITE any more: the call would begin long after the last check.
 const MOST_DELAY: Duration = Duration::from_secs(2);
 
-/// What a server says that cannot take the call, and another may (RFC 3263, section 4.3).
-const TRY_ANOTHER: u16 = 503;
-
 /// One trunk.
 #[derive(Debug)]
 pub(super) struct Line {
     pub trunk: TrunkName,
     pub stack: Arc<Stack>,
+    pub keeper: Keeper,
     pub clock: Arc<dyn Clock>,
     pub servers: Servers,
     pub settings: SipTrunk,
@@ -45,10 +45,30 @@ pub(super) struct Line {
 
 impl Line {
     /// Lives one call to its end.
-    pub async fn call(&self, order: CallOrder) -> CallEnd {
+    pub async fn call(&self, order: CallOrder) -> Outcome {
         let started_at = self.clock.now();
         let call = order.call_id;
-        let over = self.dial(order).await;
+        let finish = self.dial(order, started_at).await;
+        self.outcome(finish, call, started_at)
+    }
+
+    /// Begins to look after a call that another run of the daemon left up.
+    pub fn resume(&self, call: CallId, kept: KeptCall) -> Bridge {
+        Bridge::resume(self.surroundings(kept.started_at), call, kept, self.settings.credentials.clone())
+    }
+
+    /// Lives it to its end.
+    pub async fn go_on(&self, bridge: Bridge, silence: Option<Duration>) -> Outcome {
+        let (call, started_at) = (bridge.call_id(), bridge.started_at());
+        let finish = Box::pin(bridge.run_on(silence)).await;
+        self.outcome(finish, call, started_at)
+    }
+
+    fn outcome(&self, finish: Finish, call: CallId, started_at: DateTime<Utc>) -> Outcome {
+        let over = match finish {
+            Finish::Over(over) => *over,
+            Finish::HandedOver => return Outcome::HandedOver,
+        };
         if over.wants_offers && !self.wants_offers.swap(true, Ordering::Relaxed) {
             let trunk = &self.trunk;
             tracing::warn!(%trunk, "the trunk refuses an INVITE without an offer: it gets a placeholder from now on");
@@ -59,7 +79,7 @@ impl Line {
         let (trunk, result) = (&self.trunk, end.result);
         let status = end.sip.as_ref().map(|sip| sip.status);
         tracing::debug!(%trunk, %call, %result, ?status, "a call ended");
-        end
+        Outcome::Ended(end)
     }
 
     /// Takes in what the end of a call says about the trunk.
@@ -83,32 +103,33 @@ impl Line {
     }
 
     /// Tries one server after the other, as long as nobody can have heard of the call.
-    async fn dial(&self, order: CallOrder) -> Over {
+    async fn dial(&self, order: CallOrder, started_at: DateTime<Utc>) -> Finish {
         let (began, ring_timeout) = (Instant::now(), order.ring_timeout);
-        let mut over = self.nothing();
+        let mut finish = self.nothing();
         for server in self.servers.in_order() {
             let left = ring_timeout.saturating_sub(began.elapsed());
             if left.is_zero() || self.hang_up.is_cancelled() {
-                return over;
+                return finish;
             }
             let order = CallOrder { ring_timeout: left, ..order.clone() };
-            match self.try_server(&server, order, began).await {
-                None => {}
-                Some(next) => {
-                    let refused =
-                        matches!(&next.cause, Cause::Refused(reply) if reply.status == TRY_ANOTHER && !reply.local);
-                    over = next;
-                    if !refused {
-                        return over;
-                    }
+            if let Some(next) = self.try_server(&server, order, (began, started_at)).await {
+                let another = matches!(&next, Finish::Over(over) if over.wants_another_server());
+                finish = next;
+                if !another {
+                    return finish;
                 }
             }
         }
-        over
+        finish
     }
 
     /// `None`: nothing was sent.
-    async fn try_server(&self, server: &Server, order: CallOrder, began: Instant) -> Option<Over> {
+    async fn try_server(
+        &self,
+        server: &Server,
+        order: CallOrder,
+        (began, started_at): (Instant, DateTime<Utc>),
+    ) -> Option<Finish> {
         let path = match server.path(&self.stack).await {
             Ok(path) => path,
             Err(error) => {
@@ -120,7 +141,7 @@ impl Line {
             return None;
         }
         let invitation = self.invitation(server, &order);
-        let bridge = Bridge::call(self.surroundings(), order, path, invitation).await?;
+        let bridge = Bridge::call(self.surroundings(started_at), order, path, invitation).await?;
         Some(Box::pin(bridge.run()).await)
     }
 
@@ -139,12 +160,15 @@ impl Line {
         }
     }
 
-    fn surroundings(&self) -> Surroundings {
+    fn surroundings(&self, started_at: DateTime<Utc>) -> Surroundings {
         let strategy = match self.settings.offer {
             Strategy::Late if self.wants_offers.load(Ordering::Relaxed) => Strategy::Placeholder,
             strategy => strategy,
         };
         Surroundings {
+            trunk: self.trunk.clone(),
+            started_at,
+            keeper: self.keeper.clone(),
             stack: self.stack.clone(),
             clock: self.clock.clone(),
             sink: self.stack.sink(),
@@ -156,10 +180,11 @@ impl Line {
         }
     }
 
-    fn nothing(&self) -> Over {
+    fn nothing(&self) -> Finish {
         let cause = if self.hang_up.is_cancelled() { Cause::Stopped(None) } else { Cause::Unsent };
         let ended_at = self.clock.now();
-        Over { cause, heard: false, ringing_at: None, answered_at: None, ended_at, wants_offers: false }
+        let (heard, ringing_at, answered_at, wants_offers) = (false, None, None, false);
+        Finish::Over(Box::new(Over { cause, heard, ringing_at, answered_at, ended_at, wants_offers }))
     }
 }
 

@@ -13,6 +13,7 @@ mod incoming;
 mod inspector;
 mod invite;
 mod judge;
+mod keeper;
 mod leg;
 mod line;
 mod message;
@@ -36,12 +37,15 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{CallOrder, Dialer, Fate, PlacedCall};
+use super::{CallOrder, Dialer, Fate, Outcome, PlacedCall};
 use crate::clock::Clock;
 use crate::domain::callee::FailedReason;
 use crate::domain::ids::{CallId, TrunkName};
 use crate::settings::{Bind, Settings, Sip, SipTrunk, Trunk};
+use crate::store::attempts::LeftCall;
+use bridge::KeptCall;
 use judge::Judge;
+pub use keeper::Keeper;
 use line::Line;
 use servers::Servers;
 pub use stack::Stack;
@@ -68,7 +72,12 @@ impl Drop for Up {
 
 impl SipDialer {
     /// Begins to look after the trunk's servers.
-    pub fn new(trunk: TrunkName, settings: SipTrunk, stack: &Arc<Stack>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        trunk: TrunkName,
+        settings: SipTrunk,
+        (stack, keeper): (&Arc<Stack>, &Keeper),
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let servers = Servers::new(&settings, stack);
         if let Some(every) = settings.options {
             servers.keep_asking(stack, &trunk.0, every);
@@ -76,6 +85,7 @@ impl SipDialer {
         Self(Arc::new(Line {
             trunk,
             stack: stack.clone(),
+            keeper: keeper.clone(),
             clock,
             servers,
             judge: Judge::new(settings.overrides.clone()),
@@ -86,6 +96,31 @@ impl SipDialer {
             breaker: Arc::default(),
         }))
     }
+
+    /// Lives a call by polling it once, and then in a task of its own.
+    fn live(&self, call_id: CallId, call: impl Future<Output = Outcome> + Send + 'static) -> PlacedCall {
+        let (sender, outcome) = oneshot::channel();
+        let line = &self.0;
+        lock(&line.up).insert(call_id);
+        let up = Up(call_id, line.up.clone());
+        let call = async move {
+            let outcome = call.await;
+            drop(up);
+            // Whoever waited may be gone at the end of the process.
+            drop(sender.send(outcome));
+        };
+        // A panic ends the call, whoever polls it.
+        let mut call = Box::pin(AssertUnwindSafe(call).catch_unwind());
+        if (&mut call).now_or_never().is_none() {
+            tokio::spawn(call);
+        }
+        PlacedCall { outcome }
+    }
+}
+
+/// The trunk of a call that was left up.
+pub(super) fn trunk_of(left: &LeftCall) -> Option<TrunkName> {
+    Some(TrunkName(left.dialogs.get("trunk")?.as_str()?.to_owned()))
 }
 
 /// Whether a server of a trunk is there.
@@ -102,7 +137,8 @@ pub struct Probe {
 pub async fn probe(settings: &Settings) -> std::io::Result<Vec<Probe>> {
     let free = |bind: &Bind| Bind { address: (bind.address.ip(), 0).into(), ..*bind };
     let sip = Sip { bind: settings.sip.bind.iter().map(free).collect(), ..settings.sip.clone() };
-    let stack = Stack::open(&sip)?;
+    let (stack, deaf) = Stack::open(&sip)?;
+    deaf.begin();
     let mut probes = Vec::new();
     for (trunk, settings) in &settings.trunks {
         let Trunk::Sip(settings) = settings else { continue };
@@ -119,23 +155,18 @@ impl Dialer for SipDialer {
     /// or over a connection that is open, unless the socket's buffer is full. Where a connection has to be opened first,
     /// the INVITE follows within two seconds or not at all.
     fn place(&self, order: CallOrder) -> Result<PlacedCall, FailedReason> {
-        let (sender, end) = oneshot::channel();
         let line = self.0.clone();
-        lock(&line.up).insert(order.call_id);
         line.breaker.placed();
-        let up = Up(order.call_id, line.up.clone());
-        let call = async move {
-            let end = line.call(order).await;
-            drop(up);
-            // Whoever waited may be gone at the end of the process.
-            drop(sender.send(end));
-        };
-        // A panic ends the call, whoever polls it.
-        let mut call = Box::pin(AssertUnwindSafe(call).catch_unwind());
-        if (&mut call).now_or_never().is_none() {
-            tokio::spawn(call);
-        }
-        Ok(PlacedCall { end })
+        Ok(self.live(order.call_id, async move { line.call(order).await }))
+    }
+
+    fn resume(&self, left: LeftCall) -> Option<PlacedCall> {
+        let LeftCall { call, dialogs, silence } = left;
+        let kept: KeptCall = serde_json::from_value(dialogs)
+            .inspect_err(|error| tracing::error!(%call, %error, "the dialogs of a call that is up cannot be read"))
+            .ok()?;
+        let (line, bridge) = (self.0.clone(), self.0.resume(call, kept));
+        Some(self.live(call, async move { line.go_on(bridge, silence).await }))
     }
 
     fn fate(&self, call: CallId) -> Fate {

@@ -115,6 +115,11 @@ impl Description {
         self.origin == other.origin
     }
 
+    /// Session and version of an origin of ours.
+    pub fn origin_numbers(&self) -> Option<(u64, u64)> {
+        Some((self.origin.session.parse().ok()?, self.origin.version.parse().ok()?))
+    }
+
     pub fn media(&self) -> &[Media] {
         &self.media
     }

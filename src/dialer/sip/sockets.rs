@@ -92,3 +92,8 @@ pub(super) fn local_address(to: SocketAddr) -> Option<IpAddr> {
     socket.connect(to).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
+
+/// Whether this machine has the address: only then can a socket be bound to it.
+pub(super) fn is_own(address: IpAddr) -> bool {
+    std::net::UdpSocket::bind((address, 0)).is_ok()
+}

@@ -87,9 +87,27 @@ impl Drop for Stack {
     }
 }
 
+/// A stack that reads nothing yet: what comes waits in its sockets.
+#[must_use = "nothing is read before `begin`"]
+pub struct Deaf {
+    endpoint: EndpointInnerRef,
+    requests: mpsc::UnboundedReceiver<Transaction>,
+    legs: Arc<Legs>,
+}
+
+impl Deaf {
+    /// Begins to read.
+    pub fn begin(self) {
+        let Self { endpoint, requests, legs } = self;
+        tokio::spawn(async move { endpoint.serve().await });
+        tokio::spawn(incoming::serve(requests, legs));
+    }
+}
+
 impl Stack {
-    /// Opens the sockets and begins to listen. Must be called within the runtime.
-    pub fn open(settings: &Sip) -> io::Result<Arc<Self>> {
+    /// Opens the sockets, and reads nothing until it is told to: calls that an earlier run left up have to be known before
+    /// anything is said about them. Must be called within the runtime.
+    pub fn open(settings: &Sip) -> io::Result<(Arc<Self>, Deaf)> {
         let end = CancellationToken::new();
         let transports = TransportLayer::new(end.child_token());
         let mut binds = Vec::new();
@@ -128,10 +146,35 @@ impl Stack {
             secure: Secure::default(),
             end,
         });
-        tokio::spawn(async move { endpoint.serve().await });
-        tokio::spawn(incoming::serve(requests, legs));
         tokio::spawn(strays::keep_tidy(Arc::downgrade(&stack), inbox));
-        Ok(stack)
+        Ok((stack, Deaf { endpoint, requests, legs }))
+    }
+
+    /// Whether this stack is found where a `Contact` of an earlier run says.
+    pub fn is_found_at(&self, contact: &str) -> bool {
+        let Some(Peer { transport, host, port }) = Peer::of_uri(contact, Transport::Udp) else { return false };
+        let Some(bind) = self.bind_for(transport) else { return false };
+        if self.port_for(transport) != port {
+            return false;
+        }
+        match (&self.public, bind.address.ip(), host.parse::<IpAddr>()) {
+            (Some(public), ..) => public.host.trim_matches(['[', ']']) == host,
+            (None, bound, Ok(ip)) if bound.is_unspecified() => sockets::is_own(ip),
+            (None, bound, Ok(ip)) => bound == ip,
+            (None, ..) => false,
+        }
+    }
+
+    /// Where a transport is listened on; where it is not, there is only what else is bound.
+    fn bind_for(&self, transport: Transport) -> Option<&Bind> {
+        let same = |bind: &&Bind| Transport::from(bind.transport) == transport;
+        self.binds.iter().find(same).or(self.binds.first())
+    }
+
+    /// The port that peers are to send to.
+    fn port_for(&self, transport: Transport) -> u16 {
+        let own = self.bind_for(transport).map_or(transport.default_port(), |bind| bind.address.port());
+        self.public.as_ref().and_then(|public| public.port).unwrap_or(own)
     }
 
     /// The way to a peer: at once for datagrams and for a connection that is open.
@@ -178,11 +221,8 @@ impl Stack {
     /// Host and port that a peer is to send to: for `Via` and `Contact`.
     pub fn sent_by(&self, path: &Path) -> String {
         let transport = path.peer.transport;
-        let same = |bind: &&Bind| Transport::from(bind.transport) == transport;
-        let bind = self.binds.iter().find(same).or(self.binds.first());
-        let own_port = bind.map_or(transport.default_port(), |bind| bind.address.port());
-        let port = self.public.as_ref().and_then(|public| public.port).unwrap_or(own_port);
-        let host = match (&self.public, bind.map(|bind| bind.address.ip())) {
+        let port = self.port_for(transport);
+        let host = match (&self.public, self.bind_for(transport).map(|bind| bind.address.ip())) {
             (Some(public), _) => HostPort { port: None, ..public.clone() }.to_string(),
             (None, Some(ip)) if !ip.is_unspecified() => bracketed(ip),
             _ => path

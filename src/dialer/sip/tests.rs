@@ -48,10 +48,11 @@ fn dialer(server: &UdpSocket, more: &str) -> SipDialer {
     );
     std::fs::write(file.path(), toml).unwrap();
     let settings = settings::load(Some(file.path()), []).unwrap();
-    let stack = Stack::open(&settings.sip).unwrap();
+    let (stack, deaf) = Stack::open(&settings.sip).unwrap();
+    deaf.begin();
     let name = TrunkName::new("line");
     let Some(Trunk::Sip(trunk)) = settings.trunks.get(&name) else { panic!("no SIP trunk") };
-    SipDialer::new(name, trunk.clone(), &stack, Arc::new(SystemClock))
+    SipDialer::new(name, trunk.clone(), (&stack, &Keeper::idle()), Arc::new(SystemClock))
 }
 
 fn server() -> UdpSocket {
@@ -111,7 +112,7 @@ async fn a_refused_call_ends_with_what_the_trunk_said_and_by_its_rules() {
         sent_by.split(';').next().unwrap().parse().unwrap()
     };
     server.send_to(refusal.as_bytes(), daemon).unwrap();
-    let end = call.ended().await.unwrap();
+    let Some(Outcome::Ended(end)) = call.outcome().await else { panic!("no end") };
     assert_eq!((end.result, end.scope, end.counted), (CallResult::NetworkBusy, Scope::Trunk, false));
     let sip = end.sip.unwrap();
     assert_eq!((sip.status, sip.reason.as_str(), sip.rule.as_str()), (480, "All lines busy", "trunk:full"));

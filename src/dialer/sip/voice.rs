@@ -24,6 +24,13 @@ impl Voice {
         Self { address: sink.ip(), session, version: 1, said }
     }
 
+    /// Goes on with what was said last, by an earlier run of the daemon.
+    pub fn resume(said: &str, sink: SocketAddr) -> Option<Self> {
+        let said = heard(Some(said))?;
+        let (session, version) = said.origin_numbers()?;
+        Some(Self { address: sink.ip(), session, version, said })
+    }
+
     /// What was said last.
     pub fn said(&self) -> &Description {
         &self.said

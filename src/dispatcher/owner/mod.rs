@@ -42,6 +42,8 @@ pub enum Report {
     CallEnded { slot: Slot },
     /// The call's watcher fell.
     CallLost { slot: Slot, attempt: Box<Attempt> },
+    /// The call is up and left to another run of the daemon, which happens only at the end of this one.
+    HandedOver { key: CalleeKey, attempt: u32 },
     /// The end of an attempt is committed.
     Recorded { key: CalleeKey, attempt: u32, recorded: Recorded },
 }
@@ -151,6 +153,11 @@ impl Owner {
         match report {
             Report::CallEnded { slot } => self.pool.ended(slot, Instant::now()),
             Report::CallLost { slot, attempt } => self.call_lost(slot, *attempt),
+            Report::HandedOver { key, attempt } => {
+                if self.open.get(&key) == Some(&attempt) {
+                    self.open.remove(&key);
+                }
+            }
             Report::Recorded { key, attempt, recorded } => self.recorded((key, attempt), recorded),
         }
     }

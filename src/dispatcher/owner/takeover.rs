@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use super::Owner;
 use super::claim::LICENCE_LIFE;
-use crate::dialer::Fate;
-use crate::dispatcher::attempt::Attempt;
+use crate::dialer::{Fate, PlacedCall};
+use crate::dispatcher::attempt::{Attempt, watch};
 use crate::dispatcher::recorder::Ending;
 use crate::dispatcher::task_queue::TaskQueue;
 use crate::domain::call::CallEnd;
 use crate::domain::ids::{CalleeKey, TaskNo};
+use crate::domain::phone_number::PhoneNumber;
 use crate::store::StoreError;
 use crate::store::attempts::OpenAttempt;
 use crate::store::tasks::Work;
@@ -115,7 +116,7 @@ impl Owner {
         }
         let (mut unused, mut lost) = (Vec::new(), 0);
         for attempt in open {
-            match self.settle_one(attempt) {
+            match self.settle_one(attempt).await? {
                 Settled::Watched => {}
                 Settled::Unused(key) => unused.push(key),
                 Settled::Lost => lost += 1,
@@ -138,30 +139,62 @@ impl Owner {
             return Ok(());
         }
         let (holder, open) = (self.context.store.holder(), self.context.store.open_attempts(&self.id).await?);
-        let ours = open.into_iter().filter(|open| open.holder == holder).map(|open| open.callee.key);
+        let ours = open.into_iter().filter(|open| open.holder == holder && !open.is_live).map(|open| open.callee.key);
         let unused: Vec<CalleeKey> = ours.filter(|key| !self.open.contains_key(key)).collect();
         self.in_doubt = false;
         self.give_back(unused).await;
         Ok(())
     }
 
-    fn settle_one(&mut self, open: OpenAttempt) -> Settled {
+    async fn settle_one(&mut self, open: OpenAttempt) -> Result<Settled, StoreError> {
         let key = open.callee.key;
+        let ours = open.holder == self.context.store.holder();
         if self.open.contains_key(&key) {
-            return Settled::Watched;
+            return Ok(Settled::Watched);
         }
-        if open.holder == self.context.store.holder() {
-            // Ours, and we did not place it: a claim whose answer was lost.
-            return Settled::Unused(key);
+        // Ours, and we did not place it: a claim whose answer was lost.
+        if ours && !open.is_live {
+            return Ok(Settled::Unused(key));
         }
-        if open.holder_alive {
-            if !self.foreign.contains_key(&key) {
-                let slot = self.pool.hold(key.task, open.caller_number);
-                self.foreign.insert(key, slot);
-            }
-            return Settled::Watched;
+        // Somebody sees to its end: its daemon, or whoever goes on with it at its address.
+        if (open.holder_alive && !ours) || (open.is_live && !self.is_overdue(&open)) {
+            self.hold(key, open.caller_number);
+            return Ok(Settled::Watched);
         }
-        self.resolve(open)
+        if open.is_live
+            && let Some(left) = self.context.store.adopt_overdue(open.call_id(), open.holder).await?
+            && let Some(call) = self.dialer.as_ref().and_then(|dialer| dialer.resume(left))
+        {
+            self.end_overdue(call, open);
+            return Ok(Settled::Watched);
+        }
+        Ok(self.resolve(open))
+    }
+
+    fn hold(&mut self, key: CalleeKey, caller_number: PhoneNumber) {
+        if !self.foreign.contains_key(&key) {
+            let slot = self.pool.hold(key.task, caller_number);
+            self.foreign.insert(key, slot);
+        }
+    }
+
+    /// Whether a call has outlived its limits: nobody has come back to its address to end it.
+    fn is_overdue(&self, open: &OpenAttempt) -> bool {
+        let limits = open.ring_timeout + open.max_talk;
+        let longest = self.dialer.as_ref().map_or(limits, |dialer| dialer.longest(open.ring_timeout, open.max_talk));
+        open.age > LICENCE_LIFE + longest
+    }
+
+    /// Watches a call of another address that is being hung up from here.
+    fn end_overdue(&mut self, call: PlacedCall, open: OpenAttempt) {
+        let key = open.callee.key;
+        let held = self.foreign.remove(&key);
+        let slot = held.unwrap_or_else(|| self.pool.hold(key.task, open.caller_number.clone()));
+        tracing::warn!(call = %open.call_id(), "nobody came back for a call: it is hung up from here");
+        let attempt = Attempt::from(open);
+        self.note_open(key, attempt.attempt);
+        let senders = (self.reports.0.clone(), self.recorder.clone());
+        tokio::spawn(watch(self.context.clone(), call, (slot, Box::new(attempt)), senders));
     }
 
     /// Settles an attempt whose daemon is gone. "Gone" means silent: it may only be suspended, and its calls up. So its

@@ -7,8 +7,10 @@
 
 mod claim;
 mod end;
+mod live;
 mod open;
 
 pub use claim::{ClaimedAttempt, NewAttempt};
 pub use end::{EndedAttempt, FailedCallee};
+pub use live::{LeftCall, LiveCall};
 pub use open::{DueRedial, OpenAttempt};

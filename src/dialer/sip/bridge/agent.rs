@@ -1,6 +1,8 @@
 //! What happens on the agent's leg.
 
 use super::{Bridge, Cause, Phase, Side, Strategy};
+use crate::dialer::CallOrder;
+use crate::dialer::sip::header::Header;
 use crate::dialer::sip::leg::{Event, Invitation, Leg};
 use crate::dialer::sip::message::Reply;
 use crate::dialer::sip::peer::{Peer, Transport};
@@ -14,26 +16,27 @@ const MOST_CORRECTIONS: u32 = 2;
 impl Bridge {
     /// Calls the agent.
     pub(super) async fn invite_agent(&mut self, offer: String) -> Option<Cause> {
+        let Some(order) = &self.order else { return self.without_agent(Reply::unreachable()) };
         self.agent_invitations += 1;
-        let uri = self.order.agent.sip_uri.clone();
         let invitation = Invitation {
-            call_id: format!("agent-{}-{}", self.agent_invitations, self.order.call_id),
+            call_id: format!("agent-{}-{}", self.agent_invitations, order.call_id),
+            uri: order.agent.sip_uri.clone(),
             // The agent sees whom it talks to.
-            from: self.order.called.e164().to_owned(),
+            from: order.called.e164().to_owned(),
             from_domain: None,
             offer: Some(offer),
-            headers: self.agent_headers(),
+            headers: headers(order),
             credentials: None,
-            uri,
         };
+        let agent = &order.agent.id;
         let Some(peer) = Peer::of_uri(&invitation.uri, Transport::Udp) else {
-            tracing::warn!(agent = %self.order.agent.id, "the agent's SIP URI cannot be called");
+            tracing::warn!(%agent, "the agent's SIP URI cannot be called");
             return self.without_agent(Reply::unreachable());
         };
         let path = match self.around.stack.path(&peer).await {
             Ok(path) => path,
             Err(error) => {
-                tracing::warn!(agent = %self.order.agent.id, %error, "the agent cannot be called");
+                tracing::warn!(%agent, %error, "the agent cannot be called");
                 return self.without_agent(Reply::unreachable());
             }
         };
@@ -44,8 +47,8 @@ impl Bridge {
     /// The agent is not there. Before the callee's answer that is no end: it is called again then.
     fn without_agent(&mut self, reply: Reply) -> Option<Cause> {
         self.agent = None;
-        let (call, agent, response) = (&self.order.call_id, &self.order.agent.id, &reply.response);
-        tracing::warn!(%call, %agent, status = response.status, reason = %response.reason, "the agent does not take the call");
+        let (call, response) = (&self.call, &reply.response);
+        tracing::warn!(%call, status = response.status, reason = %response.reason, "the agent does not take the call");
         (self.phase != Phase::Calling).then_some(Cause::AgentFailed(reply))
     }
 
@@ -56,7 +59,7 @@ impl Bridge {
             Event::Failed(reply) => self.without_agent(reply),
             Event::Reoffered(reply) => self.on_agent_reoffered(reply).await,
             Event::HungUp(_) if self.phase == Phase::Calling => {
-                tracing::info!(call = %self.order.call_id, "the agent left before the callee answered");
+                tracing::info!(call = %self.call, "the agent left before the callee answered");
                 self.without_agent(Reply::nothing())
             }
             Event::HungUp(reasons) => Some(Cause::Talked(HangupBy::Agent, reasons)),
@@ -74,7 +77,7 @@ impl Bridge {
             Ok(answer) => answer,
             Err(clash) => {
                 self.ack_agent().await;
-                tracing::warn!(call = %self.order.call_id, %clash, "the agent's media cannot be connected");
+                tracing::warn!(call = %self.call, %clash, "the agent's media cannot be connected");
                 return Some(Cause::MediaMismatch);
             }
         };
@@ -168,4 +171,18 @@ impl Bridge {
         }
         None
     }
+}
+
+/// What the agent is told of the call.
+fn headers(order: &CallOrder) -> Vec<Header> {
+    let own = [
+        ("X-Calltaskd-Call-Id".to_owned(), order.call_id.to_string()),
+        ("X-Calltaskd-Task-Id".to_owned(), order.task_id.to_string()),
+        ("X-Calltaskd-Callee-Id".to_owned(), order.callee_id.to_string()),
+    ];
+    let out_id = order.out_id.iter().map(|id| ("X-Calltaskd-Out-Id".to_owned(), id.clone()));
+    let variables = order.variables.iter().map(|(key, value)| (format!("X-Calltaskd-Var-{key}"), value.clone()));
+    let record = order.agent.sip_headers.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let all = own.into_iter().chain(out_id).chain(variables).chain(record);
+    all.filter_map(|(name, value)| Header::new(&name, &value)).collect()
 }

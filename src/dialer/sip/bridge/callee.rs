@@ -30,7 +30,7 @@ impl Bridge {
     /// The trunk did its work.
     fn reached(&self) {
         if self.around.breaker.well() {
-            tracing::info!(call = %self.order.call_id, "the trunk takes calls again");
+            tracing::info!(call = %self.call, "the trunk takes calls again");
         }
     }
 
@@ -51,7 +51,9 @@ impl Bridge {
     async fn on_callee_answered(&mut self, reply: Reply) -> Option<Cause> {
         self.answered_at = Some(self.around.clock.now());
         self.reached();
-        self.talk_ends = tokio::time::Instant::now() + self.order.max_talk;
+        if let Some(order) = &self.order {
+            self.talk_ends = tokio::time::Instant::now() + order.max_talk;
+        }
         self.enter(Phase::Inviting);
         let late = self.strategy == Strategy::Late;
         if !late {
@@ -61,7 +63,7 @@ impl Bridge {
         let Some(said) = heard(reply.sdp.as_deref()) else { return Some(Cause::MediaMismatch) };
         let fits = if late { said.joins(&said) } else { said.answers(self.callee_voice.said()) };
         if let Err(clash) = fits {
-            tracing::warn!(call = %self.order.call_id, %clash, "the callee's media cannot be connected");
+            tracing::warn!(call = %self.call, %clash, "the callee's media cannot be connected");
             return Some(Cause::MediaMismatch);
         }
         match &self.agent {

@@ -11,6 +11,7 @@
 
 mod agent;
 mod callee;
+mod kept;
 mod offers;
 
 use std::net::SocketAddr;
@@ -24,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 use super::breaker::Breaker;
 use super::header::Header;
 use super::incoming::PeerOffer;
-use super::leg::{Event, Invitation, Leg};
+use super::keeper::{Keeper, Keeping};
+use super::leg::{Event, Invitation, LastWord, Leg};
 use super::message::Reply;
 use super::stack::{Path, Stack};
 use super::voice::Voice;
@@ -32,7 +34,9 @@ use crate::clock::Clock;
 use crate::dialer::CallOrder;
 use crate::domain::call::HangupBy;
 use crate::domain::classification::FinalResponse;
+use crate::domain::ids::{CallId, TrunkName};
 use crate::settings::{Codec, OfferStrategy as Strategy};
+pub use kept::KeptCall;
 
 /// How the callee's part of a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,9 +70,31 @@ pub struct Over {
     pub wants_offers: bool,
 }
 
+/// What a server says that cannot take the call, and another may (RFC 3263, section 4.3).
+const TRY_ANOTHER: u16 = 503;
+
+impl Over {
+    /// Whether the call may be tried with another server of the trunk.
+    pub fn wants_another_server(&self) -> bool {
+        matches!(&self.cause, Cause::Refused(reply) if reply.status == TRY_ANOTHER && !reply.local)
+    }
+}
+
+/// How a call leaves this process.
+#[derive(Debug, Clone)]
+pub enum Finish {
+    Over(Box<Over>),
+    /// It is up, and written down for whoever follows at this address.
+    HandedOver,
+}
+
 /// What a bridge needs of its trunk and of the daemon.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
+    pub trunk: TrunkName,
+    /// When this call was given to the trunk.
+    pub started_at: DateTime<Utc>,
+    pub keeper: Keeper,
     pub stack: Arc<Stack>,
     pub clock: Arc<dyn Clock>,
     /// Where the callee's phone may send before there is an agent.
@@ -117,7 +143,10 @@ enum Side {
 #[derive(Debug)]
 pub struct Bridge {
     around: Surroundings,
-    order: CallOrder,
+    call: CallId,
+    /// `None` for a call that was taken up again: nobody is called any more.
+    order: Option<CallOrder>,
+    keeping: Keeping,
     callee: Leg,
     agent: Option<Leg>,
     /// What we say about media to each side: one origin, a version for each change.
@@ -158,7 +187,9 @@ impl Bridge {
             deadline: now + order.ring_timeout,
             talk_ends: now + order.ring_timeout + order.max_talk,
             around,
-            order,
+            call: order.call_id,
+            order: Some(order),
+            keeping: Keeping::default(),
             callee: leg,
             agent: None,
             callee_voice,
@@ -177,43 +208,52 @@ impl Bridge {
         })
     }
 
-    /// Lives the call to its end, which is the carrier's last word.
-    pub async fn run(mut self) -> Over {
-        let cause = self.live().await;
+    /// Lives the call to its end, which is the carrier's last word, or until it is handed over.
+    pub async fn run(mut self) -> Finish {
+        let Some(cause) = self.live().await else {
+            self.hand_over();
+            return Finish::HandedOver;
+        };
+        self.finish(cause).await
+    }
+
+    async fn finish(mut self, cause: Cause) -> Finish {
         let hung_up_at = self.answered_at.is_some().then(|| self.around.clock.now());
         let cause = self.tear_down(cause).await;
         // A call that was not answered ended with that word.
         let ended_at = hung_up_at.unwrap_or_else(|| self.around.clock.now());
-        Over {
+        Finish::Over(Box::new(Over {
             cause,
             heard: self.heard,
             ringing_at: self.ringing_at,
             answered_at: self.answered_at,
             ended_at,
             wants_offers: self.wants_offers,
-        }
+        }))
     }
 
-    async fn live(&mut self) -> Cause {
+    /// `None`: it is to be handed over.
+    async fn live(&mut self) -> Option<Cause> {
         loop {
             let again = self.again.map_or(self.deadline, |(at, _)| at.min(self.deadline));
             let cause = tokio::select! {
                 biased;
-                () = self.around.hang_up.cancelled() => Some(self.stopped()),
+                () = self.around.hang_up.cancelled() => return self.stopped(),
                 event = self.callee.next() => self.on_callee(event).await,
                 event = next_of(&mut self.agent) => self.on_agent(event).await,
                 () = tokio::time::sleep_until(again) => self.on_time().await,
             };
-            if let Some(cause) = cause {
+            if cause.is_some() {
                 return cause;
             }
         }
     }
 
-    fn stopped(&self) -> Cause {
+    fn stopped(&self) -> Option<Cause> {
         match self.phase {
-            Phase::Calling => Cause::Stopped(None),
-            _ => Cause::Talked(HangupBy::System, FinalResponse::new(200, "OK")),
+            Phase::Calling => Some(Cause::Stopped(None)),
+            Phase::Talking if self.keeping.is_up_to_date() => None,
+            _ => Some(Cause::Talked(HangupBy::System, FinalResponse::new(200, "OK"))),
         }
     }
 
@@ -237,8 +277,12 @@ impl Bridge {
         if let Some(mut agent) = self.agent.take() {
             tokio::spawn(async move { agent.release().await });
         }
-        let last = self.callee.release().await;
+        let LastWord { to_invite: last, to_bye } = self.callee.release().await;
         match cause {
+            // It had hung up, and nobody was there to hear it.
+            Cause::Talked(HangupBy::System, reasons) if to_bye.as_ref().is_some_and(|reply| reply.status == 481) => {
+                Cause::Talked(HangupBy::Callee, reasons)
+            }
             Cause::RangOut(None) => Cause::RangOut(last),
             // The answer crossed our CANCEL: the callee had been reached.
             Cause::Stopped(None) => match last.filter(Reply::is_success) {
@@ -258,21 +302,7 @@ impl Bridge {
             Phase::Talking => self.talk_ends,
             _ => (Instant::now() + self.around.agent_timeout).min(self.talk_ends),
         };
-    }
-
-    /// What the agent is told of the call.
-    fn agent_headers(&self) -> Vec<Header> {
-        let order = &self.order;
-        let own = [
-            ("X-Calltaskd-Call-Id".to_owned(), order.call_id.to_string()),
-            ("X-Calltaskd-Task-Id".to_owned(), order.task_id.to_string()),
-            ("X-Calltaskd-Callee-Id".to_owned(), order.callee_id.to_string()),
-        ];
-        let out_id = order.out_id.iter().map(|id| ("X-Calltaskd-Out-Id".to_owned(), id.clone()));
-        let variables = order.variables.iter().map(|(key, value)| (format!("X-Calltaskd-Var-{key}"), value.clone()));
-        let record = order.agent.sip_headers.iter().map(|(name, value)| (name.clone(), value.clone()));
-        let all = own.into_iter().chain(out_id).chain(variables).chain(record);
-        all.filter_map(|(name, value)| Header::new(&name, &value)).collect()
+        self.keep();
     }
 }
 

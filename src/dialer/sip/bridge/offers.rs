@@ -59,6 +59,7 @@ impl Bridge {
                 leg.dialog.remote_sdp.clone_from(&offer.sdp);
                 offer.accept(&leg.dialog.contact, &answer);
                 leg.dialog.local_sdp = Some(answer);
+                self.keep();
             }
             None => offer.refuse(),
         }
@@ -67,7 +68,7 @@ impl Bridge {
     /// Offers crossed: ours is made again a little later.
     pub(super) fn try_again_soon(&mut self, side: Side) -> Option<Cause> {
         let (least, most) = AFTER_GLARE;
-        let chance = u64::from(self.order.call_id.0.as_u128() as u16) % (most - least);
+        let chance = u64::from(self.call.0.as_u128() as u16) % (most - least);
         self.again = Some((Instant::now() + Duration::from_millis(least + chance), side));
         None
     }
