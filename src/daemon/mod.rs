@@ -138,7 +138,8 @@ async fn drain(stages: &mut Stages, stop: &mut Stop, grace: Duration) -> bool {
     match tokio::time::timeout(AFTER_ABORT, stages.ended()).await {
         Ok(clean) => clean,
         Err(_) => {
-            tracing::error!("ALARM: the stages did not end; what is open is settled at the next start");
+            let stages = stages.unfinished().join(", ");
+            tracing::error!(stages, "ALARM: stages did not end; what is open is settled at the next start");
             false
         }
     }

@@ -31,6 +31,8 @@ use crate::{archivist, consumer, dispatcher, export, janitor};
 pub struct Stages {
     /// Everything that may write events.
     writers: JoinSet<(&'static str, bool)>,
+    /// The names of those that have not ended.
+    unfinished: Vec<&'static str>,
     publisher: BoxFuture<'static, bool>,
     bus: Arc<Bus>,
     trunks: Trunks,
@@ -68,7 +70,8 @@ impl Stages {
         tokio::spawn(announce(subscriptions, store));
         keep_watchdog_fed(finish.clone());
         let publisher = publisher.map(ended).boxed();
-        Ok(Self { writers, publisher, bus, trunks, drain, finish, clean: true })
+        let unfinished = vec!["consumer", "dispatcher", "janitor", "export", "archivist", "publisher"];
+        Ok(Self { writers, unfinished, publisher, bus, trunks, drain, finish, clean: true })
     }
 
     /// Waits for a stage to end although nobody asked it to.
@@ -96,13 +99,22 @@ impl Stages {
         self.trunks.hang_up_all();
     }
 
+    /// The stages that have not ended yet.
+    pub fn unfinished(&self) -> &[&'static str] {
+        &self.unfinished
+    }
+
     /// Waits until all have ended, the publisher last; `true` when none fell.
     pub async fn ended(&mut self) -> bool {
         while let Some(ended) = self.writers.join_next().await {
+            if let Ok((stage, _)) = &ended {
+                self.unfinished.retain(|name| name != stage);
+            }
             self.clean &= ended.is_ok_and(|(_, clean)| clean);
         }
         self.finish.cancel();
         self.clean &= (&mut self.publisher).await;
+        self.unfinished.clear();
         // Should this be asked again: a future that is done must not be.
         self.publisher = std::future::ready(self.clean).boxed();
         self.bus.consuming.close().await;

@@ -1,4 +1,4 @@
-//! A stop takes back what rings and hangs up what talks.
+//! A stop takes back what rings and leaves what talks to whoever follows.
 
 use std::time::Duration;
 
@@ -8,21 +8,36 @@ use crate::cases::{answered, assert_tells, case};
 use crate::exchange::Exchange;
 use crate::harness::patience::{SOON, until};
 use crate::sipp::play;
+use crate::survival::all_joined;
+
+/// The grace of these tests is a second.
+const STOPPED: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_takes_back_what_rings_and_hangs_up_what_talks() {
-    let cases =
-        [case("ringing", play("goes_on").saying("180 Ringing")), answered("talking", play("answers"), play("agent"))];
-    let mut exchange = Exchange::open("stop", &cases).await;
-    let up = || exchange.has_sent("ringing-carrier", "180 Ringing") && exchange.has_sent("talking-agent", "200 OK");
-    until("one call to ring and one to be answered", SOON, || up().then_some(())).await;
+async fn a_stop_takes_back_what_rings() {
+    let mut exchange = Exchange::open("stop", &[case("ringing", play("goes_on").saying("180 Ringing"))]).await;
+    let rings = || exchange.has_sent("ringing-carrier", "180 Ringing");
+    until("the call to ring", SOON, || rings().then_some(())).await;
     exchange.site.daemon.terminate();
-    let status = exchange.site.daemon.exit(Duration::from_secs(20)).await;
-    assert_eq!(status.code(), Some(0));
+    assert_eq!(exchange.site.daemon.exit(STOPPED).await.code(), Some(0));
     exchange.site.ledger.settle().await;
     let cancelled = json!({"result": "CANCEL", "scope": "LOCAL", "counted": false, "final": false, "answeredAt": null});
     assert_tells(exchange.ended("ringing").await[0].data(), "ringing", &cancelled);
-    let cut = json!({"result": "ANSWERED", "hangupBy": "SYSTEM", "counted": true, "final": true});
-    assert_tells(exchange.ended("talking").await[0].data(), "talking", &cut);
     exchange.compare().await;
+}
+
+/// Both sides talk on without the daemon; its successor ends their call when the time is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_leaves_what_talks_to_the_next_daemon() {
+    let mut exchange = Exchange::open("handed-over", &[answered("talking", play("answers"), play("agent"))]).await;
+    all_joined(&exchange, 1).await;
+    exchange.site.daemon.terminate();
+    let status = exchange.site.daemon.exit(STOPPED).await;
+    assert_eq!(status.code(), Some(0), "a call that is handed over is no failure");
+    assert!(exchange.site.ledger.events().iter().all(|event| event.kind() != "call.ended"), "it goes on");
+    exchange.start_again().await;
+    let limited =
+        json!({"result": "ANSWERED", "hangupBy": "SYSTEM", "talkSeconds": 10, "counted": true, "final": true});
+    assert_tells(exchange.ended("talking").await[0].data(), "talking", &limited);
+    exchange.close().await;
 }
