@@ -20,6 +20,7 @@ use crate::domain::callee::FailedReason;
 use crate::domain::ids::{CallId, CalleeId, TaskId, TrunkName};
 use crate::domain::phone_number::PhoneNumber;
 use crate::settings::{Sip, Trunk};
+use crate::telemetry::metrics::Metrics;
 use simulated::SimulatedDialer;
 use sip::{SipDialer, Stack};
 
@@ -86,15 +87,26 @@ pub trait Dialer: Debug + Send + Sync {
     fn room(&self) -> usize {
         usize::MAX
     }
+
+    /// Sets the gauges of what is there now.
+    fn measure(&self, _metrics: &Metrics) {}
 }
 
 /// The dialers by trunk.
 #[derive(Debug, Clone, Default)]
-pub struct Trunks(BTreeMap<TrunkName, Arc<dyn Dialer>>);
+pub struct Trunks {
+    dialers: BTreeMap<TrunkName, Arc<dyn Dialer>>,
+    stack: Option<Arc<Stack>>,
+}
 
 impl Trunks {
     /// Makes a dialer for each trunk. SIP is spoken only where a trunk needs it.
-    pub fn open(trunks: &BTreeMap<TrunkName, Trunk>, sip: &Sip, clock: &Arc<dyn Clock>) -> std::io::Result<Self> {
+    pub fn open(
+        trunks: &BTreeMap<TrunkName, Trunk>,
+        sip: &Sip,
+        clock: &Arc<dyn Clock>,
+        metrics: &Metrics,
+    ) -> std::io::Result<Self> {
         let needs_sip = trunks.values().any(|trunk| matches!(trunk, Trunk::Sip(_)));
         let stack = needs_sip.then(|| Stack::open(sip)).transpose()?;
         let mut dialers: BTreeMap<TrunkName, Arc<dyn Dialer>> = BTreeMap::new();
@@ -106,24 +118,32 @@ impl Trunks {
                 }
                 Trunk::Sip(settings) => {
                     let Some(stack) = &stack else { continue };
-                    let dialer = SipDialer::new(name.clone(), settings.clone(), stack, clock.clone());
+                    let dialer = SipDialer::new((name.clone(), settings.clone()), stack, clock.clone(), metrics);
                     dialers.insert(name.clone(), Arc::new(dialer));
                 }
             }
         }
-        Ok(Self(dialers))
+        Ok(Self { dialers, stack })
     }
 
     pub fn get(&self, name: &TrunkName) -> Option<Arc<dyn Dialer>> {
-        self.0.get(name).cloned()
+        self.dialers.get(name).cloned()
     }
 
     pub fn names(&self) -> Vec<TrunkName> {
-        self.0.keys().cloned().collect()
+        self.dialers.keys().cloned().collect()
     }
 
     /// Ends every call on every trunk.
     pub fn hang_up_all(&self) {
-        self.0.values().for_each(|dialer| dialer.hang_up_all());
+        self.dialers.values().for_each(|dialer| dialer.hang_up_all());
+    }
+
+    /// Sets the gauges of what is there now, on every trunk and in the SIP stack.
+    pub fn measure(&self, metrics: &Metrics) {
+        self.dialers.values().for_each(|dialer| dialer.measure(metrics));
+        if let Some(stack) = &self.stack {
+            stack.measure(metrics);
+        }
     }
 }

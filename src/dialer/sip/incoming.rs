@@ -43,6 +43,11 @@ impl Legs {
         self.seats().insert(key, seat);
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.seats().len()
+    }
+
     pub fn leave(&self, key: &Key) {
         self.seats().remove(key);
     }

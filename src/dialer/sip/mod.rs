@@ -15,6 +15,7 @@ mod invite;
 mod judge;
 mod leg;
 mod line;
+mod measure;
 mod message;
 mod peer;
 pub mod sdp;
@@ -41,6 +42,7 @@ use crate::clock::Clock;
 use crate::domain::callee::FailedReason;
 use crate::domain::ids::{CallId, TrunkName};
 use crate::settings::{Bind, Settings, Sip, SipTrunk, Trunk};
+use crate::telemetry::metrics::{CALL_SETUP, Metrics};
 use judge::Judge;
 use line::Line;
 use servers::Servers;
@@ -68,11 +70,17 @@ impl Drop for Up {
 
 impl SipDialer {
     /// Begins to look after the trunk's servers.
-    pub fn new(trunk: TrunkName, settings: SipTrunk, stack: &Arc<Stack>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        (trunk, settings): (TrunkName, SipTrunk),
+        stack: &Arc<Stack>,
+        clock: Arc<dyn Clock>,
+        metrics: &Metrics,
+    ) -> Self {
         let servers = Servers::new(&settings, stack);
         if let Some(every) = settings.options {
             servers.keep_asking(stack, &trunk.0, every);
         }
+        let setup = metrics.histogram(&CALL_SETUP, &[&trunk.0]);
         Self(Arc::new(Line {
             trunk,
             stack: stack.clone(),
@@ -84,6 +92,7 @@ impl SipDialer {
             hang_up: CancellationToken::new(),
             wants_offers: AtomicBool::new(false),
             breaker: Arc::default(),
+            setup,
         }))
     }
 }
@@ -152,6 +161,10 @@ impl Dialer for SipDialer {
 
     fn room(&self) -> usize {
         self.0.breaker.room(Instant::now())
+    }
+
+    fn measure(&self, metrics: &Metrics) {
+        self.0.measure(metrics);
     }
 }
 

@@ -51,7 +51,7 @@ fn dialer(server: &UdpSocket, more: &str) -> SipDialer {
     let stack = Stack::open(&settings.sip).unwrap();
     let name = TrunkName::new("line");
     let Some(Trunk::Sip(trunk)) = settings.trunks.get(&name) else { panic!("no SIP trunk") };
-    SipDialer::new(name, trunk.clone(), &stack, Arc::new(SystemClock))
+    SipDialer::new((name, trunk.clone()), &stack, Arc::new(SystemClock), &Metrics::default())
 }
 
 fn server() -> UdpSocket {
