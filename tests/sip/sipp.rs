@@ -64,6 +64,7 @@ impl Script {
         Self { calls, ..self }
     }
 
+    #[allow(dead_code, reason = "the load test alone needs it")]
     pub const fn under_load(self) -> Self {
         Self { under_load: true, ..self }
     }
@@ -156,6 +157,7 @@ impl Sipp {
     }
 
     /// The number of its process.
+    #[allow(dead_code, reason = "the load test alone needs it")]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
