@@ -42,6 +42,11 @@ test: ## All tests, on private servers or on those of DATABASE_URL and AMQP_URL
 bench: ## Measure the throughput, as a ratio to what the broker confirms at all
 	@scripts/with-servers.sh $(CARGO) bench --locked --bench throughput
 
+.PHONY: load
+load: ## 5,000 calls over SIP at once, and 200 a second for a minute, with SIPp at both ends (release build)
+	@CALLTASKD_TEST_LOAD=full scripts/with-servers.sh \
+		$(CARGO) test --release --locked --test load -- --nocapture --test-threads 1
+
 .PHONY: chaos
 chaos: ## Faults drawn from SEED=… for MINUTES=…, and the checker's verdict; CALLEES=… callees
 	@CALLTASKD_CHAOS_MINUTES='$(or $(MINUTES),5)' CALLTASKD_CHAOS_SEED='$(or $(SEED),$(shell date +%s))' \
@@ -62,6 +67,8 @@ accept: test bench ## The tests, more restarts, those of a million callees and 1
 	@CALLTASKD_TEST_CANCELS=10000 scripts/with-servers.sh $(CARGO) test --release --locked --test cancel -- --nocapture
 	@echo 'accept: an export of a million callees in both formats'
 	@CALLTASKD_TEST_EXPORT_ROWS=1000000 scripts/with-servers.sh $(CARGO) test --locked --test exports a_large_export
+	@echo 'accept: thousands of calls over SIP'
+	@$(MAKE) --no-print-directory load
 	@echo 'accept: the dependencies'
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
 	$(CARGO) deny check licenses bans sources

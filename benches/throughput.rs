@@ -79,7 +79,7 @@ fn toml(place: &Place) -> String {
     format!(
         "[database]\nurl = {database_url:?}\n[bus]\nurl = {amqp_url:?}\nprefix = {prefix:?}\n\
          confirm_window = {CONFIRM_WINDOW}\n[limits]\ntask_concurrency = 100000\n\
-         [events]\nhigh_water = 1000000\n[logging]\nformat = \"json\"\n\
+         [events]\nhigh_water = 1000000\n[admin]\nbind = \"\"\n[logging]\nformat = \"json\"\n\
          [trunks.simulated]\nkind = \"simulated\"\nring_millis = [0, 0]\ntalk_millis = [0, 0]\n"
     )
 }

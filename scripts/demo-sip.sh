@@ -103,6 +103,8 @@ write_config() {
 		[bus]
 		url = "$AMQP_URL"
 		prefix = "$prefix"
+		[admin]
+		bind = ""
 		[logging]
 		format = "json"
 		[sip]

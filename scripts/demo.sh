@@ -119,6 +119,9 @@ write_config() {
 		url = $(quoted "$bus_url")
 		prefix = $(quoted "$prefix")
 
+		[admin]
+		bind = ""
+
 		[logging]
 		format = "json"
 

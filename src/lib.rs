@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Folders are stages on foundations. Stages never import each other: they meet in the store. Imports point one
-//! way, `clock, retry, telemetry, domain ← settings ← bus, objects, store ← dialer ← stages ← daemon ← cli`, which
+//! way, `clock, retry, telemetry, domain ← settings ← bus, objects, store ← dialer ← stages ← admin ← daemon ← cli`,
+//! which
 //! `tests/architecture.rs` holds.
 
 // Foundations.
@@ -33,5 +34,6 @@ pub mod janitor;
 pub mod publisher;
 
 // The shell around them.
+pub mod admin;
 pub mod cli;
 pub mod daemon;

@@ -15,10 +15,12 @@ use super::apply::{apply, rows_of};
 use super::letters::{Letters, unreadable};
 use super::{Context, Session, SessionError, ack};
 use crate::bus::Envelope;
-use crate::bus::wire::v1::replies::{errors, rejected};
+use crate::bus::wire::v1::commands::is_command;
+use crate::bus::wire::v1::replies::{errors, is_rejected, rejected};
 use crate::domain::problem::{Code, Problem};
 use crate::retry::Delays;
 use crate::store::Verdict;
+use crate::telemetry::metrics::COMMANDS;
 
 /// Rows for one transaction.
 const GROUP_ROWS: usize = 20_000;
@@ -106,7 +108,7 @@ async fn take(
         return bury(context, session, letters, (one, reason)).await;
     }
     match apply(context, &group).await {
-        Ok(replies) => settle(context, session, &group, &replies).await,
+        Ok(replies) => answer(context, session, &group, &replies).await,
         Err(error) if error.verdict() == Verdict::Retry => Err(error.into()),
         Err(_) => {
             for one in group {
@@ -128,7 +130,7 @@ async fn take_alone(
     let mut tries = 0;
     let refusal = loop {
         let error = match apply(context, &one).await {
-            Ok(replies) => return settle(context, session, &one, &replies).await,
+            Ok(replies) => return answer(context, session, &one, &replies).await,
             Err(error) => error,
         };
         tries += 1;
@@ -157,7 +159,29 @@ async fn bury(
     letters.bury(&one.envelope, reason).await?;
     let problem = Problem::new(Code::Unreadable, reason);
     let reply = rejected(&errors(problem.into()));
-    settle(context, session, std::slice::from_ref(one), &[reply]).await
+    settle(context, session, std::slice::from_ref(one), &[reply]).await?;
+    count(context, one, "dead");
+    Ok(())
+}
+
+/// Settles what was applied.
+async fn answer(
+    context: &Arc<Context>,
+    session: &Session,
+    group: &[Incoming],
+    replies: &[String],
+) -> Result<(), SessionError> {
+    for (incoming, reply) in group.iter().zip(replies) {
+        count(context, incoming, if is_rejected(reply) { "rejected" } else { "accepted" });
+    }
+    settle(context, session, group, replies).await
+}
+
+fn count(context: &Context, incoming: &Incoming, outcome: &str) {
+    // Anybody can make up a routing key.
+    let name = incoming.envelope.routing_key.as_str();
+    let command = if is_command(name) { name } else { "unknown" };
+    context.metrics.counter(&COMMANDS, &[command, outcome]).increment(1);
 }
 
 /// Replies and acknowledges. A reply that cannot be sent does not keep the command in the queue: its effect is

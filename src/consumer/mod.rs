@@ -34,9 +34,13 @@ use crate::bus::{Bus, BusError, Envelope, reply_properties};
 use crate::clock::Clock;
 use crate::retry::Delays;
 use crate::store::{Store, StoreError};
+use crate::telemetry::metrics::Metrics;
 
 /// Deliveries in hand at once: a command can have 4 MiB.
 const PREFETCH: u16 = 16;
+
+const COMMANDS: &str = "commands";
+const QUERIES: &str = "queries";
 
 /// What the consumer works with.
 #[derive(Debug)]
@@ -52,9 +56,19 @@ pub struct Context {
     pub drain: CancellationToken,
     /// Tells when commands and queries are subscribed to.
     pub subscribed: watch::Sender<Subscriptions>,
+    pub metrics: Metrics,
 }
 
-/// What was subscribed to so far.
+impl Context {
+    fn note_subscribed(&self, to_commands: bool, subscribed: bool) {
+        self.subscribed.send_modify(|subscriptions| match to_commands {
+            true => subscriptions.commands = subscribed,
+            false => subscriptions.queries = subscribed,
+        });
+    }
+}
+
+/// What is subscribed to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Subscriptions {
     commands: bool,
@@ -81,9 +95,9 @@ enum SessionError {
 
 /// Consumes commands and queries until the drain, and starts what is scheduled.
 pub async fn run(context: Arc<Context>) -> Result<(), tokio::task::JoinError> {
-    let queries = tokio::spawn(sessions("queries", context.clone(), queries::session));
+    let queries = tokio::spawn(sessions(QUERIES, context.clone(), queries::session));
     let schedule = tokio::spawn(schedule::run(context.clone()));
-    sessions("commands", context, commands::session).await;
+    sessions(COMMANDS, context, commands::session).await;
     queries.await.and(schedule.await)
 }
 
@@ -99,6 +113,7 @@ where
             Ok(()) => session(context.clone()).await,
             Err(error) => Err(error.into()),
         };
+        context.note_subscribed(what == COMMANDS, false);
         match outcome {
             Ok(()) => delays.reset(),
             Err(error) => {
@@ -126,10 +141,7 @@ impl Session {
         let replies = context.bus.publishing.open_channel().await?;
         let options = BasicConsumeOptions::default();
         let deliveries = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
-        context.subscribed.send_modify(|subscriptions| match queue == context.bus.topology.commands {
-            true => subscriptions.commands = true,
-            false => subscriptions.queries = true,
-        });
+        context.note_subscribed(queue == context.bus.topology.commands, true);
         Ok(Self { channel, deliveries, replies, queue: queue.to_owned() })
     }
 

@@ -21,6 +21,7 @@ use crate::domain::ids::Holder;
 use crate::retry::Delays;
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
 use stages::Stages;
 
 /// How long the hung-up calls may take to be recorded and told of.
@@ -77,14 +78,14 @@ async fn run_until(mut stop: Stop, settings: &Settings, clock: Arc<dyn Clock>) -
     let (store, feed) = Store::new(&settings.database, holder);
     // Spawned, because a statement must not be dropped half-way.
     let prepared = tokio::spawn(prepare(store.clone(), settings.clone(), clock.clone()));
-    let trunks = tokio::select! {
+    let opened = tokio::select! {
         prepared = prepared => prepared.context("the preparation fell")?.context("the trunks cannot be opened")?,
         asked_by = stop.next() => {
             tracing::info!(asked_by, "stopping before the start");
             return Ok(true);
         }
     };
-    let stages = Stages::start(settings, (store.clone(), feed), clock, trunks);
+    let stages = Stages::start(settings, (store.clone(), feed), clock, opened);
     let mut stages = stages.context("the stages cannot be started")?;
     let fell = tokio::select! {
         asked_by = stop.next() => {
@@ -105,10 +106,19 @@ async fn run_until(mut stop: Stop, settings: &Settings, clock: Arc<dyn Clock>) -
     Ok(drained && !fell)
 }
 
+/// What is there before any stage is.
+struct Opened {
+    trunks: Trunks,
+    survivors: Vec<Survivor>,
+    metrics: Metrics,
+}
+
 /// Waits for the database and brings it up to date; then opens the trunks, because calls may be up already.
-async fn prepare(store: Store, settings: Settings, clock: Arc<dyn Clock>) -> std::io::Result<(Trunks, Vec<Survivor>)> {
+async fn prepare(store: Store, settings: Settings, clock: Arc<dyn Clock>) -> std::io::Result<Opened> {
     bring_up_to_date(&store, settings.database.migrate_on_start).await;
-    Trunks::open((&settings.trunks, &settings.sip), &clock, &store).await
+    let metrics = Metrics::default();
+    let (trunks, survivors) = Trunks::open((&settings.trunks, &settings.sip), &clock, &store, &metrics).await?;
+    Ok(Opened { trunks, survivors, metrics })
 }
 
 async fn bring_up_to_date(store: &Store, migrate: bool) {

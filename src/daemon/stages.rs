@@ -10,13 +10,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{keep_watchdog_fed, systemd};
+use super::{Opened, keep_watchdog_fed, systemd};
 use crate::bus::Bus;
 use crate::bus::wire::v1::events::EventWriter;
 use crate::bus::wire::v1::reading::Rules;
 use crate::clock::Clock;
 use crate::consumer::Subscriptions;
-use crate::dialer::{Survivor, Trunks};
+use crate::dialer::Trunks;
 use crate::domain::redial::UncountedRule;
 use crate::domain::service_instance::TrunkCapacities;
 use crate::objects::Shelf;
@@ -25,7 +25,8 @@ use crate::publisher::Publisher;
 use crate::retry::Delays;
 use crate::settings::Settings;
 use crate::store::{FeedReader, Store};
-use crate::{archivist, consumer, dispatcher, export, janitor};
+use crate::telemetry::metrics::Metrics;
+use crate::{admin, archivist, consumer, dispatcher, export, janitor};
 
 /// The running stages.
 pub struct Stages {
@@ -47,14 +48,15 @@ impl Stages {
         settings: &Settings,
         (store, feed): (Store, FeedReader),
         clock: Arc<dyn Clock>,
-        (trunks, survivors): (Trunks, Vec<Survivor>),
+        Opened { trunks, survivors, metrics }: Opened,
     ) -> std::io::Result<Self> {
         let (drain, finish) = (CancellationToken::new(), CancellationToken::new());
         let bus = Arc::new(Bus::new(&settings.bus, &settings.node.name));
         let keep = settings.events.unroutable_keep;
-        let publisher = tokio::spawn(Publisher::new(store.clone(), (bus.clone(), feed), keep, finish.clone()).run());
+        let publisher = Publisher::new(store.clone(), (bus.clone(), feed), (keep, finish.clone()), &metrics);
+        let publisher = tokio::spawn(publisher.run());
         let (subscribed, subscriptions) = watch::channel(Subscriptions::default());
-        let parts = Parts { settings, store: store.clone(), bus: bus.clone(), clock, drain: drain.clone() };
+        let parts = Parts { settings, store: store.clone(), bus: bus.clone(), clock, drain: drain.clone(), metrics };
         let consumer = Arc::new(parts.consumer(subscribed));
         let dispatcher = Arc::new(parts.dispatcher(trunks.clone()));
         let shelf = Shelf::open(&settings.exports.place).map_err(std::io::Error::other)?;
@@ -67,6 +69,8 @@ impl Stages {
         writers.spawn(async { ("janitor", ended(tokio::spawn(janitor).await)) });
         writers.spawn(async { ("export", ended(tokio::spawn(export).await)) });
         writers.spawn(async { ("archivist", ended(tokio::spawn(archivist).await)) });
+        // No writer and nobody's stage: whatever befalls it, the calls go on.
+        tokio::spawn(admin::run(parts.admin((trunks.clone(), subscriptions.clone()), finish.clone())));
         tokio::spawn(announce(subscriptions, store));
         keep_watchdog_fed(finish.clone());
         let publisher = publisher.map(ended).boxed();
@@ -150,9 +154,26 @@ struct Parts<'s> {
     bus: Arc<Bus>,
     clock: Arc<dyn Clock>,
     drain: CancellationToken,
+    metrics: Metrics,
 }
 
 impl Parts<'_> {
+    fn admin(
+        &self,
+        (trunks, subscriptions): (Trunks, watch::Receiver<Subscriptions>),
+        end: CancellationToken,
+    ) -> admin::Context {
+        admin::Context {
+            settings: self.settings.admin.clone(),
+            metrics: self.metrics.clone(),
+            store: self.store.clone(),
+            trunks,
+            subscriptions,
+            drain: self.drain.clone(),
+            end,
+        }
+    }
+
     fn events(&self) -> EventWriter {
         EventWriter::new(&self.settings.node.name)
     }
@@ -178,6 +199,7 @@ impl Parts<'_> {
             fetch_recordings: settings.recordings.fetch,
             drain: self.drain.clone(),
             subscribed,
+            metrics: self.metrics.clone(),
         }
     }
 
@@ -196,6 +218,7 @@ impl Parts<'_> {
             high_water: settings.events.high_water,
             node: settings.node.name.clone(),
             drain: self.drain.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 

@@ -23,6 +23,7 @@ use crate::domain::phone_number::PhoneNumber;
 use crate::settings::{Sip, Trunk};
 use crate::store::Store;
 use crate::store::attempts::LeftCall;
+use crate::telemetry::metrics::Metrics;
 use simulated::SimulatedDialer;
 use sip::{Keeper, SipDialer, Stack};
 
@@ -111,11 +112,17 @@ pub trait Dialer: Debug + Send + Sync {
     fn room(&self) -> usize {
         usize::MAX
     }
+
+    /// Sets the gauges of what is there now.
+    fn measure(&self, _metrics: &Metrics) {}
 }
 
 /// The dialers by trunk.
 #[derive(Debug, Clone, Default)]
-pub struct Trunks(BTreeMap<TrunkName, Arc<dyn Dialer>>);
+pub struct Trunks {
+    dialers: BTreeMap<TrunkName, Arc<dyn Dialer>>,
+    stack: Option<Arc<Stack>>,
+}
 
 impl Trunks {
     /// Makes a dialer for each trunk, and goes on with the calls that an earlier run left up at this address; gives those.
@@ -124,13 +131,15 @@ impl Trunks {
         (trunks, sip): (&BTreeMap<TrunkName, Trunk>, &Sip),
         clock: &Arc<dyn Clock>,
         store: &Store,
+        metrics: &Metrics,
     ) -> std::io::Result<(Self, Vec<Survivor>)> {
         let needs_sip = trunks.values().any(|trunk| matches!(trunk, Trunk::Sip(_)));
         if !needs_sip {
-            return Ok((Self::make(trunks, None, clock)?, Vec::new()));
+            return Ok((Self::make(trunks, None, clock, metrics)?, Vec::new()));
         }
         let (stack, deaf) = Stack::open(sip)?;
-        let opened = Self::make(trunks, Some((&stack, &Keeper::start(store.clone()))), clock)?;
+        let sip = (&stack, &Keeper::start(store.clone()));
+        let opened = Self::make(trunks, Some(sip), clock, metrics)?;
         let survivors = survivors::take_up(&opened, &stack, store).await;
         deaf.begin();
         Ok((opened, survivors))
@@ -140,6 +149,7 @@ impl Trunks {
         trunks: &BTreeMap<TrunkName, Trunk>,
         sip: Option<(&Arc<Stack>, &Keeper)>,
         clock: &Arc<dyn Clock>,
+        metrics: &Metrics,
     ) -> std::io::Result<Self> {
         let mut dialers: BTreeMap<TrunkName, Arc<dyn Dialer>> = BTreeMap::new();
         for (name, trunk) in trunks {
@@ -150,24 +160,32 @@ impl Trunks {
                 }
                 Trunk::Sip(settings) => {
                     let Some(sip) = sip else { continue };
-                    let dialer = SipDialer::new(name.clone(), settings.clone(), sip, clock.clone());
+                    let dialer = SipDialer::new((name.clone(), settings.clone()), sip, clock.clone(), metrics);
                     dialers.insert(name.clone(), Arc::new(dialer));
                 }
             }
         }
-        Ok(Self(dialers))
+        Ok(Self { dialers, stack: sip.map(|(stack, _)| stack.clone()) })
     }
 
     pub fn get(&self, name: &TrunkName) -> Option<Arc<dyn Dialer>> {
-        self.0.get(name).cloned()
+        self.dialers.get(name).cloned()
     }
 
     pub fn names(&self) -> Vec<TrunkName> {
-        self.0.keys().cloned().collect()
+        self.dialers.keys().cloned().collect()
     }
 
     /// Lets go of every call on every trunk.
     pub fn hang_up_all(&self) {
-        self.0.values().for_each(|dialer| dialer.hang_up_all());
+        self.dialers.values().for_each(|dialer| dialer.hang_up_all());
+    }
+
+    /// Sets the gauges of what is there now, on every trunk and in the SIP stack.
+    pub fn measure(&self, metrics: &Metrics) {
+        self.dialers.values().for_each(|dialer| dialer.measure(metrics));
+        if let Some(stack) = &self.stack {
+            stack.measure(metrics);
+        }
     }
 }

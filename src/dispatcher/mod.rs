@@ -26,6 +26,7 @@ use crate::domain::redial::UncountedRule;
 use crate::domain::service_instance::{TrunkCapacities, TrunkCapacity};
 use crate::store::Store;
 use crate::store::daemons::SignOfLife;
+use crate::telemetry::metrics::Metrics;
 use lease::LeaseKeeper;
 use recorder::Recorder;
 
@@ -43,6 +44,7 @@ pub struct Context {
     pub node: String,
     /// Cancelled when no call may start any more.
     pub drain: CancellationToken,
+    pub metrics: Metrics,
 }
 
 impl Context {

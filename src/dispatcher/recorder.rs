@@ -136,17 +136,17 @@ impl Recorder {
 impl Ending {
     /// Tells the owner that this is committed.
     fn report(&self) {
-        let (key, attempt, recorded) = match &self.what {
-            EndingKind::Callee(failed) => (failed.key, failed.attempt, Recorded::Failed),
+        let (key, attempt, recorded, call) = match &self.what {
+            EndingKind::Callee(failed) => (failed.key, failed.attempt, Recorded::Failed, None),
             EndingKind::Attempt(ended) => {
                 let recorded = match ended.verdict.next {
                     Next::Nothing => Recorded::Completed(ended.end.result),
                     Next::Again { .. } => Recorded::Waiting,
                 };
-                (ended.key, ended.attempt, recorded)
+                (ended.key, ended.attempt, recorded, Some((ended.end.result, ended.end.scope)))
             }
         };
         // An owner that is gone has nothing left to count.
-        drop(self.owner.send(Report::Recorded { key, attempt, recorded }));
+        drop(self.owner.send(Report::Recorded { key, attempt, recorded, call }));
     }
 }

@@ -201,6 +201,11 @@ impl Pool {
         self.instance.held
     }
 
+    /// Slots that may be held.
+    pub fn limit(&self) -> u32 {
+        self.instance.limit
+    }
+
     /// Frees what came free by itself.
     pub fn expire(&mut self, now: Instant) {
         while self.placings.front().is_some_and(|at| *at + PLACING_SECOND <= now) {

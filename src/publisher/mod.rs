@@ -11,12 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lapin::Channel;
+use metrics::Counter;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::{Bus, BusError};
 use crate::retry::Delays;
 use crate::store::daemons::SILENCE;
 use crate::store::{FeedReader, Store, StoreError, StoredEvent};
+use crate::telemetry::metrics::{EVENTS_CONFIRMED, EVENTS_PARKED, Metrics};
 use window::{Settled, open_channel, publish};
 
 /// Own events that waited for so long were missed by the feed.
@@ -41,6 +43,8 @@ pub struct Publisher {
     sweep_due: Instant,
     /// Parked since the last sweep, for one line in the log.
     parked: usize,
+    confirmed: Counter,
+    newly_parked: Counter,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,11 +62,13 @@ impl Publisher {
     pub fn new(
         store: Store,
         (bus, feed): (Arc<Bus>, FeedReader),
-        keep_parked: Duration,
-        finish: CancellationToken,
+        (keep_parked, finish): (Duration, CancellationToken),
+        metrics: &Metrics,
     ) -> Self {
+        let confirmed = metrics.counter(&EVENTS_CONFIRMED, &[]);
+        let newly_parked = metrics.counter(&EVENTS_PARKED, &[]);
         let (in_hand, sweep_due) = (VecDeque::new(), Instant::now());
-        Self { store, bus, feed, keep_parked, finish, in_hand, sweep_due, parked: 0 }
+        Self { store, bus, feed, keep_parked, finish, in_hand, sweep_due, parked: 0, confirmed, newly_parked }
     }
 
     /// Publishes until told to finish and nothing is left.
@@ -142,10 +148,12 @@ impl Publisher {
     async fn settle(&mut self, settled: &Settled) -> Result<(), StoreError> {
         if !settled.confirmed.is_empty() {
             self.store.delete_events(&settled.confirmed).await?;
+            self.confirmed.increment(settled.confirmed.len() as u64);
         }
         if !settled.unroutable.is_empty() {
             self.parked += settled.unroutable.len();
             self.store.park_events(&settled.unroutable).await?;
+            self.newly_parked.increment(settled.unroutable.len() as u64);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! Must not read the process's environment by itself ([`load`] is given it, so that tests need not change it)
 //! and must never print a secret. Nothing here connects to anything: a setting is judged by itself.
 
+mod admin;
 mod exports;
 mod layers;
 mod overrides;
@@ -38,6 +39,7 @@ pub use crate::telemetry::{LogFormat, Logging};
 use layers::Layers;
 use reader::Reader;
 
+pub use admin::Admin;
 pub use exports::Exports;
 pub use place::{Bucket, Place};
 pub use recordings::Recordings;
@@ -62,6 +64,7 @@ pub struct Settings {
     pub exports: Exports,
     pub shutdown: Shutdown,
     pub logging: Logging,
+    pub admin: Admin,
     pub sip: Sip,
     pub trunks: BTreeMap<TrunkName, Trunk>,
 }
@@ -88,6 +91,7 @@ impl Settings {
             exports: reader.section("exports", Exports::read),
             shutdown: reader.section("shutdown", Shutdown::read),
             logging: reader.section("logging", sections::logging),
+            admin: reader.section("admin", Admin::read),
             sip: reader.section("sip", Sip::read),
             trunks: trunk::read(reader),
         }

@@ -4,6 +4,8 @@
 //! through: some libraries write whole messages, statement parameters or URLs, and a filter that an operator
 //! sets at night must not be the only thing between those and the log.
 
+pub mod metrics;
+
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;

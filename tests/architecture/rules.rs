@@ -13,13 +13,14 @@ pub struct Source {
 }
 
 /// From the bottom to the top: a module imports those of the tiers below its own, and itself.
-const TIERS: [&[&str]; 8] = [
+const TIERS: [&[&str]; 9] = [
     &["domain"],
     &["clock", "retry", "telemetry"],
     &["settings"],
     &["bus", "objects", "store"],
     &["dialer"],
     &["consumer", "dispatcher", "publisher", "janitor", "export", "archivist"],
+    &["admin"],
     &["daemon"],
     &["cli"],
 ];

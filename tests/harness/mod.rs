@@ -11,6 +11,7 @@ pub mod agreement;
 pub mod daemon;
 pub mod downstream;
 pub mod export;
+pub mod operator;
 pub mod orders;
 pub mod patience;
 pub mod plan;

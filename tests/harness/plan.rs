@@ -17,6 +17,10 @@ pub struct Plan {
     pub grace_seconds: u32,
     /// How soon a callee is called again whose call was not counted.
     pub uncounted_retry_seconds: u32,
+    /// Where the operator's endpoint is; by default nowhere.
+    pub admin: &'static str,
+    /// The highest concurrency of a task.
+    pub task_concurrency: u32,
     /// Further sections.
     pub more: String,
 }
@@ -30,6 +34,8 @@ impl Default for Plan {
             force: Vec::new(),
             grace_seconds: 30,
             uncounted_retry_seconds: 5,
+            admin: "",
+            task_concurrency: 1_000,
             more: String::new(),
         }
     }
@@ -43,15 +49,16 @@ impl Plan {
 
     /// The settings file. A quoted text of Rust is one of TOML too, as long as it is plain ASCII.
     pub fn toml(&self, place: &Place, record: &Path) -> String {
-        let Self { ring_millis, talk_millis, grace_seconds, uncounted_retry_seconds, more, .. } = self;
+        let Self { ring_millis, talk_millis, grace_seconds, uncounted_retry_seconds, admin, .. } = self;
+        let Self { task_concurrency, more, .. } = self;
         let Place { database_url, amqp_url, prefix } = place;
         let mut toml = format!(
             "[node]\nname = \"test-node\"\n\
              [database]\nurl = {database_url:?}\n\
              [bus]\nurl = {amqp_url:?}\nprefix = {prefix:?}\n\
-             [limits]\ntask_concurrency = 1000\nuncounted_retry_seconds = {uncounted_retry_seconds}\n\
+             [limits]\ntask_concurrency = {task_concurrency}\nuncounted_retry_seconds = {uncounted_retry_seconds}\n\
              [shutdown]\ngrace_seconds = {grace_seconds}\n\
-             [logging]\nformat = \"json\"\n\
+             [admin]\nbind = {admin:?}\n[logging]\nformat = \"json\"\n\
              [trunks.simulated]\nkind = \"simulated\"\nseed = 7\nrecord = {record:?}\n\
              ring_millis = {ring_millis:?}\ntalk_millis = {talk_millis:?}\n\
              [trunks.simulated.results]\n"

@@ -13,6 +13,9 @@ use crate::ports;
 /// Longer than any call of these tests.
 const LIFE_SECONDS: u32 = 90;
 
+/// The same of a SIPp under load.
+const LONG_LIFE_SECONDS: u32 = 300;
+
 /// How one SIPp is to behave.
 #[derive(Debug, Clone, Copy)]
 pub struct Script {
@@ -29,6 +32,8 @@ pub struct Script {
     /// How many calls it has.
     pub calls: u32,
     pub tcp: bool,
+    /// It has thousands of calls: it keeps no messages, and lives longer.
+    pub under_load: bool,
 }
 
 /// Plays this scenario once.
@@ -41,6 +46,7 @@ pub const fn play(scenario: &'static str) -> Script {
         talk_millis: (700, 700),
         calls: 1,
         tcp: false,
+        under_load: false,
     }
 }
 
@@ -65,6 +71,11 @@ impl Script {
         Self { calls, ..self }
     }
 
+    #[allow(dead_code, reason = "the load test alone needs it")]
+    pub const fn under_load(self) -> Self {
+        Self { under_load: true, ..self }
+    }
+
     /// Whether the phone never rings.
     pub fn is_mute(&self) -> bool {
         ["refuses", "challenges_twice"].contains(&self.scenario) || self.status.starts_with("100")
@@ -72,6 +83,16 @@ impl Script {
 
     pub const fn over_tcp(self) -> Self {
         Self { tcp: true, ..self }
+    }
+
+    /// What depends on how many calls it has. Its own limit on calls at once would stop it at thousands.
+    fn amount(&self) -> Vec<String> {
+        let life = if self.under_load { LONG_LIFE_SECONDS } else { LIFE_SECONDS };
+        let amount: &[&str] = match self.under_load {
+            true => &["-l", "100000", "-buff_size", "4000000"],
+            false => &["-trace_msg", "-message_file", "messages"],
+        };
+        amount.iter().map(|word| (*word).to_owned()).chain(["-timeout".to_owned(), life.to_string()]).collect()
     }
 
     /// The scenario without gaps: SIPp wants to see every status in the file.
@@ -134,15 +155,21 @@ impl Sipp {
             // By itself it looks for a port to be controlled by among sixty, which all of them share.
             .args(["-cp", &(media + 6).to_string()])
             .args(["-m", &script.calls.to_string(), "-d", &script.pause_millis.to_string()])
-            .args(["-timeout", &LIFE_SECONDS.to_string(), "-timeout_error"])
-            .args(["-trace_err", "-error_file", "errors", "-trace_stat", "-stf", "counters", "-fd", "1"])
-            .args(["-trace_msg", "-message_file", "messages"])
+            .args(["-timeout_error", "-trace_err", "-error_file", "errors"])
+            .args(["-trace_stat", "-stf", "counters", "-fd", "1"])
+            .args(script.amount())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
         Self { script, child, folder: folder.to_owned(), port }
+    }
+
+    /// The number of its process.
+    #[allow(dead_code, reason = "the load test alone needs it")]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits until it listens.

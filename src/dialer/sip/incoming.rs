@@ -59,6 +59,11 @@ impl Legs {
         self.seats().insert(key, seat);
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.seats().len()
+    }
+
     pub fn leave(&self, key: &Key) {
         let mut seats = self.seats();
         if seats.get(key).is_some_and(|seat| !seat.silent) {

@@ -105,6 +105,11 @@ impl Answers {
         self.entries().retain(|_, entry| entry.forget_at.is_none_or(|at| at > now));
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.entries().len()
+    }
+
     fn look_at(&self, response: &Response) {
         let Some((call_id, number, tag)) = message::identity(response) else { return };
         let mut entries = self.entries();

@@ -6,6 +6,7 @@ use std::time::Instant;
 use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
+use metrics::Histogram;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
@@ -41,6 +42,8 @@ pub(super) struct Line {
     /// The trunk refused an INVITE without an offer: it gets no other such.
     pub wants_offers: AtomicBool,
     pub breaker: Arc<Breaker>,
+    /// How long the callees take to answer.
+    pub setup: Histogram,
 }
 
 impl Line {
@@ -177,6 +180,7 @@ impl Line {
             codecs: self.settings.codecs.clone(),
             hang_up: self.hang_up.clone(),
             breaker: self.breaker.clone(),
+            setup: self.setup.clone(),
         }
     }
 

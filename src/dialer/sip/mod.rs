@@ -16,6 +16,7 @@ mod judge;
 mod keeper;
 mod leg;
 mod line;
+mod measure;
 mod message;
 mod peer;
 pub mod sdp;
@@ -43,6 +44,7 @@ use crate::domain::callee::FailedReason;
 use crate::domain::ids::{CallId, TrunkName};
 use crate::settings::{Bind, Settings, Sip, SipTrunk, Trunk};
 use crate::store::attempts::LeftCall;
+use crate::telemetry::metrics::{CALL_SETUP, Metrics};
 use bridge::KeptCall;
 use judge::Judge;
 pub use keeper::Keeper;
@@ -73,15 +75,16 @@ impl Drop for Up {
 impl SipDialer {
     /// Begins to look after the trunk's servers.
     pub fn new(
-        trunk: TrunkName,
-        settings: SipTrunk,
+        (trunk, settings): (TrunkName, SipTrunk),
         (stack, keeper): (&Arc<Stack>, &Keeper),
         clock: Arc<dyn Clock>,
+        metrics: &Metrics,
     ) -> Self {
         let servers = Servers::new(&settings, stack);
         if let Some(every) = settings.options {
             servers.keep_asking(stack, &trunk.0, every);
         }
+        let setup = metrics.histogram(&CALL_SETUP, &[&trunk.0]);
         Self(Arc::new(Line {
             trunk,
             stack: stack.clone(),
@@ -94,6 +97,7 @@ impl SipDialer {
             hang_up: CancellationToken::new(),
             wants_offers: AtomicBool::new(false),
             breaker: Arc::default(),
+            setup,
         }))
     }
 
@@ -183,6 +187,10 @@ impl Dialer for SipDialer {
 
     fn room(&self) -> usize {
         self.0.breaker.room(Instant::now())
+    }
+
+    fn measure(&self, metrics: &Metrics) {
+        self.0.measure(metrics);
     }
 }
 

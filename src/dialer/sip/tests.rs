@@ -52,7 +52,8 @@ fn dialer(server: &UdpSocket, more: &str) -> SipDialer {
     deaf.begin();
     let name = TrunkName::new("line");
     let Some(Trunk::Sip(trunk)) = settings.trunks.get(&name) else { panic!("no SIP trunk") };
-    SipDialer::new(name, trunk.clone(), (&stack, &Keeper::idle()), Arc::new(SystemClock))
+    let sip = (&stack, &Keeper::idle());
+    SipDialer::new((name, trunk.clone()), sip, Arc::new(SystemClock), &Metrics::default())
 }
 
 fn server() -> UdpSocket {

@@ -163,6 +163,7 @@ impl Owner {
         match placed {
             Ok(call) => {
                 self.pool.placed(&mut slot, now);
+                self.meters.placed();
                 let ways = (self.reports.0.clone(), self.recorder.clone());
                 tokio::spawn(watch(self.context.clone(), call, (slot, Box::new(attempt)), ways));
             }

@@ -7,6 +7,7 @@
 
 mod claim;
 mod hours;
+mod meters;
 mod takeover;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,13 +23,14 @@ use super::lease::Tenure;
 use super::recorder::{Ending, Recorded};
 use super::task_queue::TaskQueue;
 use crate::dialer::{Dialer, Fate};
-use crate::domain::call::CallEnd;
+use crate::domain::call::{CallEnd, CallResult, Scope};
 use crate::domain::ids::{CalleeKey, ServiceInstanceId, TaskNo};
 use crate::domain::pool::{Pool, Slot};
 use crate::domain::rotation::Rotation;
 use crate::store::StoreError;
 use crate::store::leases::Fence;
 use hours::NumberGates;
+use meters::Meters;
 
 /// How often the store is asked for news, in case a message was lost.
 const POLL: Duration = Duration::from_secs(1);
@@ -44,8 +46,8 @@ pub enum Report {
     CallLost { slot: Slot, attempt: Box<Attempt> },
     /// The call is up and left to another run of the daemon, which happens only at the end of this one.
     HandedOver { key: CalleeKey, attempt: u32 },
-    /// The end of an attempt is committed.
-    Recorded { key: CalleeKey, attempt: u32, recorded: Recorded },
+    /// The end of an attempt is committed; of one without a call, none is told of.
+    Recorded { key: CalleeKey, attempt: u32, recorded: Recorded, call: Option<(CallResult, Scope)> },
 }
 
 /// Who dials for one service instance.
@@ -57,6 +59,7 @@ pub struct Owner {
     reports: (mpsc::UnboundedSender<Report>, mpsc::UnboundedReceiver<Report>),
     recorder: mpsc::UnboundedSender<Ending>,
 
+    meters: Meters,
     pool: Pool,
     numbers: NumberGates,
     rotation: Rotation,
@@ -84,9 +87,11 @@ impl Owner {
         recorder: mpsc::UnboundedSender<Ending>,
     ) -> Self {
         let now = Instant::now();
+        let meters = Meters::new(context.metrics.clone(), &id);
         Self {
             context,
             id,
+            meters,
             tenure,
             wake,
             reports: mpsc::unbounded_channel(),
@@ -116,8 +121,15 @@ impl Owner {
                 self.look_due = Instant::now() + POLL;
                 self.claim_due = self.look_due;
             }
+            self.show();
             self.wait().await;
         }
+        self.show();
+    }
+
+    fn show(&self) {
+        let dials = self.fence.as_ref().is_some_and(|fence| self.tenure.borrow().holds(fence.epoch));
+        self.meters.set(dials, &self.pool);
     }
 
     fn is_done(&self) -> bool {
@@ -158,7 +170,10 @@ impl Owner {
                     self.open.remove(&key);
                 }
             }
-            Report::Recorded { key, attempt, recorded } => self.recorded((key, attempt), recorded),
+            Report::Recorded { key, attempt, recorded, call } => {
+                call.into_iter().for_each(|call| self.meters.ended(call));
+                self.recorded((key, attempt), recorded);
+            }
         }
     }
 

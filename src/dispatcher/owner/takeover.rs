@@ -70,6 +70,7 @@ impl Owner {
     async fn take_up(&mut self, work: Work) -> Result<(), StoreError> {
         let instance = &work.service_instance;
         self.dialer = self.context.trunks.get(&instance.trunk);
+        self.meters.set_trunk(&instance.trunk);
         let capacity = self.context.capacity(&instance.trunk);
         let share = capacity.scale(instance.share, work.trunk_load);
         if share != instance.share {

@@ -1,7 +1,7 @@
 //! Replies to commands and answers to queries.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -60,6 +60,15 @@ pub fn accepted(data: impl Serialize) -> String {
 /// The reply to a command or query that was refused.
 pub fn rejected(errors: &[ErrorData]) -> String {
     json!({"status": "REJECTED", "errors": errors}).to_string()
+}
+
+/// Whether a reply says that the command was refused.
+pub fn is_rejected(reply: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Head<'r> {
+        status: &'r str,
+    }
+    serde_json::from_str::<Head<'_>>(reply).is_ok_and(|head| head.status == "REJECTED")
 }
 
 /// The answer to a query about something that does not exist.

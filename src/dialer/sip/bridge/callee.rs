@@ -50,6 +50,7 @@ impl Bridge {
 
     async fn on_callee_answered(&mut self, reply: Reply) -> Option<Cause> {
         self.answered_at = Some(self.around.clock.now());
+        self.around.setup.record(self.began.elapsed());
         self.reached();
         if let Some(order) = &self.order {
             self.talk_ends = tokio::time::Instant::now() + order.max_talk;

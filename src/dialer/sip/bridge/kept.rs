@@ -86,6 +86,7 @@ impl Bridge {
             agent: kept.agent.map(|agent| Leg::resume(&stack, agent, None)),
             callee_voice,
             agent_voice,
+            began: Instant::now(),
             phase: if kept.joined { Phase::Talking } else { Phase::Inviting },
             // What is left to be joined gets offers of ours.
             strategy: Strategy::Placeholder,

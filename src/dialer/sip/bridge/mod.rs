@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use metrics::Histogram;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -107,6 +108,8 @@ pub struct Surroundings {
     pub codecs: Vec<Codec>,
     /// Told as soon as the trunk has done its work.
     pub breaker: Arc<Breaker>,
+    /// How long callees take to answer.
+    pub setup: Histogram,
     /// Cancelled when every call is to end.
     pub hang_up: CancellationToken,
 }
@@ -153,6 +156,8 @@ pub struct Bridge {
     callee_voice: Voice,
     agent_voice: Voice,
     phase: Phase,
+    /// When the callee's INVITE was sent.
+    began: Instant,
     strategy: Strategy,
     /// When the phase has to be over.
     deadline: Instant,
@@ -184,6 +189,7 @@ impl Bridge {
         let callee_headers = callee.headers.clone();
         let leg = Leg::invite(&around.stack, path, callee).await?;
         Some(Self {
+            began: now,
             deadline: now + order.ring_timeout,
             talk_ends: now + order.ring_timeout + order.max_talk,
             around,
