@@ -9,7 +9,7 @@ pub mod sip;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::domain::agent::Agent;
 use crate::domain::call::CallEnd;
 use crate::domain::callee::FailedReason;
-use crate::domain::ids::{CallId, CalleeId, TaskId, TrunkName};
+use crate::domain::ids::{CallId, CalleeId, ServiceInstanceId, TaskId, TrunkName};
 use crate::domain::phone_number::PhoneNumber;
 use crate::settings::{Sip, Trunk};
 use simulated::SimulatedDialer;
@@ -81,10 +81,41 @@ pub trait Dialer: Debug + Send + Sync {
     /// Ends every call: ringing ones are cancelled, answered ones hung up.
     fn hang_up_all(&self);
 
-    /// How many calls it may be given at this moment, for reasons of the trunk's own; what is counted elsewhere is not its
-    /// business.
-    fn room(&self) -> usize {
-        usize::MAX
+    /// Says how many calls per second a service instance places on it; 0 when that is over.
+    fn share(&self, _of: &ServiceInstanceId, _calls_per_second: u32) {}
+
+    /// Lets one call in, unless the trunk cannot take any at this moment, for reasons of its own; what is counted
+    /// elsewhere is not its business. Asked before the claim: a claimed call never waits.
+    fn admit(&self) -> Option<Admission> {
+        Some(Admission::default())
+    }
+
+    /// While it lets no call in: when to ask again.
+    fn closed_until(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What the trunk is given in any second, while that is less than it may have.
+    fn pace(&self) -> Option<u32> {
+        None
+    }
+
+    /// Whether the trunk is left alone, because it failed too many calls.
+    fn is_paused(&self) -> bool {
+        false
+    }
+}
+
+/// A call that was let in: it counts with its trunk until this is dropped, which is when it was placed or given up.
+#[derive(Debug, Default)]
+pub struct Admission {
+    _counted: Option<Arc<()>>,
+}
+
+impl Admission {
+    /// One more copy of what the trunk counts by.
+    fn of(counted: &Arc<()>) -> Self {
+        Self { _counted: Some(counted.clone()) }
     }
 }
 

@@ -7,8 +7,8 @@ use std::{collections::HashSet, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::Breaker;
 use super::bridge::{Bridge, Cause, Over, Surroundings};
+use super::gate::{Failure, Gate};
 use super::header::Header;
 use super::judge::Judge;
 use super::leg::Invitation;
@@ -40,13 +40,13 @@ pub(super) struct Line {
     pub hang_up: CancellationToken,
     /// The trunk refused an INVITE without an offer: it gets no other such.
     pub wants_offers: AtomicBool,
-    pub breaker: Arc<Breaker>,
+    pub gate: Arc<Gate>,
 }
 
 impl Line {
     /// Lives one call to its end.
     pub async fn call(&self, order: CallOrder) -> CallEnd {
-        let started_at = self.clock.now();
+        let (placed_at, started_at) = (Instant::now(), self.clock.now());
         let call = order.call_id;
         let over = self.dial(order).await;
         if over.wants_offers && !self.wants_offers.swap(true, Ordering::Relaxed) {
@@ -55,7 +55,7 @@ impl Line {
         }
         let reached = over.ringing_at.is_some() || over.answered_at.is_some();
         let (end, said) = self.judge.end(over, started_at);
-        self.note(&end, &said, reached);
+        self.note((placed_at, reached), &end, &said);
         let (trunk, result) = (&self.trunk, end.result);
         let status = end.sip.as_ref().map(|sip| sip.status);
         tracing::debug!(%trunk, %call, %result, ?status, "a call ended");
@@ -63,22 +63,15 @@ impl Line {
     }
 
     /// Takes in what the end of a call says about the trunk.
-    fn note(&self, end: &CallEnd, said: &Classification, reached: bool) {
-        let trunk = &self.trunk;
+    fn note(&self, (placed_at, reached): (Instant, bool), end: &CallEnd, said: &Classification) {
         match (said.trunk, end.scope) {
             (TrunkState::Overloaded | TrunkState::Broken, _) => {
-                if let Some(pause) = self.breaker.failed(Instant::now(), said.retry_after) {
-                    let (seconds, rule) = (pause.as_secs(), &said.rule);
-                    tracing::error!(%trunk, seconds, %rule, "ALARM: the trunk fails calls; it gets none for a while");
-                }
+                let (overload, asked) = (said.trunk == TrunkState::Overloaded, said.retry_after);
+                self.gate.failed(Instant::now(), Failure { placed_at, overload, asked, rule: &said.rule });
             }
             // Our own doing says nothing about the trunk, unless it reached somebody.
-            (TrunkState::Fine, Scope::Local) if !reached => self.breaker.no_news(),
-            (TrunkState::Fine, _) => {
-                if self.breaker.well() {
-                    tracing::info!(%trunk, "the trunk takes calls again");
-                }
-            }
+            (TrunkState::Fine, Scope::Local) if !reached => self.gate.no_news(),
+            (TrunkState::Fine, _) => self.gate.well(),
         }
     }
 
@@ -152,7 +145,7 @@ impl Line {
             agent_timeout: self.settings.agent_timeout,
             codecs: self.settings.codecs.clone(),
             hang_up: self.hang_up.clone(),
-            breaker: self.breaker.clone(),
+            gate: self.gate.clone(),
         }
     }
 

@@ -8,6 +8,7 @@ mod breaker;
 mod bridge;
 mod challenge;
 mod dialog;
+mod gate;
 mod header;
 mod incoming;
 mod inspector;
@@ -16,6 +17,7 @@ mod judge;
 mod leg;
 mod line;
 mod message;
+mod pace;
 mod peer;
 pub mod sdp;
 mod secure;
@@ -36,11 +38,12 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{CallOrder, Dialer, Fate, PlacedCall};
+use super::{Admission, CallOrder, Dialer, Fate, PlacedCall};
 use crate::clock::Clock;
 use crate::domain::callee::FailedReason;
-use crate::domain::ids::{CallId, TrunkName};
+use crate::domain::ids::{CallId, ServiceInstanceId, TrunkName};
 use crate::settings::{Bind, Settings, Sip, SipTrunk, Trunk};
+use gate::Gate;
 use judge::Judge;
 use line::Line;
 use servers::Servers;
@@ -73,6 +76,7 @@ impl SipDialer {
         if let Some(every) = settings.options {
             servers.keep_asking(stack, &trunk.0, every);
         }
+        let gate = Gate::new(trunk.clone(), settings.capacity.max_cps, Instant::now());
         Self(Arc::new(Line {
             trunk,
             stack: stack.clone(),
@@ -83,7 +87,7 @@ impl SipDialer {
             up: Arc::default(),
             hang_up: CancellationToken::new(),
             wants_offers: AtomicBool::new(false),
-            breaker: Arc::default(),
+            gate: Arc::new(gate),
         }))
     }
 }
@@ -122,7 +126,7 @@ impl Dialer for SipDialer {
         let (sender, end) = oneshot::channel();
         let line = self.0.clone();
         lock(&line.up).insert(order.call_id);
-        line.breaker.placed();
+        line.gate.placed(Instant::now());
         let up = Up(order.call_id, line.up.clone());
         let call = async move {
             let end = line.call(order).await;
@@ -150,8 +154,24 @@ impl Dialer for SipDialer {
         self.0.hang_up.cancel();
     }
 
-    fn room(&self) -> usize {
-        self.0.breaker.room(Instant::now())
+    fn share(&self, of: &ServiceInstanceId, calls_per_second: u32) {
+        self.0.gate.share(of, calls_per_second);
+    }
+
+    fn admit(&self) -> Option<Admission> {
+        self.0.gate.admit(Instant::now())
+    }
+
+    fn closed_until(&self) -> Option<Instant> {
+        self.0.gate.closed_until(Instant::now())
+    }
+
+    fn pace(&self) -> Option<u32> {
+        self.0.gate.pace()
+    }
+
+    fn is_paused(&self) -> bool {
+        self.0.gate.is_paused()
     }
 }
 

@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::Breaker;
+use super::gate::Gate;
 use super::header::Header;
 use super::incoming::PeerOffer;
 use super::leg::{Event, Invitation, Leg};
@@ -80,7 +80,7 @@ pub struct Surroundings {
     /// What the placeholder offers.
     pub codecs: Vec<Codec>,
     /// Told as soon as the trunk has done its work.
-    pub breaker: Arc<Breaker>,
+    pub gate: Arc<Gate>,
     /// Cancelled when every call is to end.
     pub hang_up: CancellationToken,
 }
