@@ -102,7 +102,7 @@ impl Line {
 
     /// `None`: nothing was sent.
     async fn try_server(&self, server: &Server, order: CallOrder, began: Instant) -> Option<Over> {
-        let path = match server.path(&self.stack).await {
+        let path = match server.path_now(&self.stack).await {
             Ok(path) => path,
             Err(error) => {
                 tracing::warn!(trunk = %self.trunk, %error, "a server of the trunk cannot be called");

@@ -52,6 +52,9 @@ pub use stack::Stack;
 /// How long the last request of a call may go without a response, and a little: 64*T1 and more.
 const LAST_WORD: Duration = Duration::from_secs(35);
 
+/// How soon a trunk that no connection is open to is looked at again.
+const UNREACHABLE: Duration = Duration::from_millis(200);
+
 /// The dialer of a SIP trunk.
 #[derive(Debug)]
 pub struct SipDialer(Arc<Line>);
@@ -73,6 +76,7 @@ impl SipDialer {
     /// Begins to look after the trunk's servers.
     pub fn new(trunk: TrunkName, settings: SipTrunk, stack: &Arc<Stack>, clock: Arc<dyn Clock>) -> Self {
         let servers = Servers::new(&settings, stack);
+        servers.keep_connected(stack, &trunk.0);
         if let Some(every) = settings.options {
             servers.keep_asking(stack, &trunk.0, every);
         }
@@ -119,9 +123,8 @@ pub async fn probe(settings: &Settings) -> std::io::Result<Vec<Probe>> {
 }
 
 impl Dialer for SipDialer {
-    /// The call is polled once before this returns. So the INVITE is with the kernel by then, where it goes as a datagram
-    /// or over a connection that is open, unless the socket's buffer is full. Where a connection has to be opened first,
-    /// the INVITE follows within two seconds or not at all.
+    /// The call is polled once before this returns. So the INVITE is with the kernel by then, unless the socket's buffer is
+    /// full, or an address has to be looked up again: no call opens a connection.
     fn place(&self, order: CallOrder) -> Result<PlacedCall, FailedReason> {
         let (sender, end) = oneshot::channel();
         let line = self.0.clone();
@@ -159,11 +162,13 @@ impl Dialer for SipDialer {
     }
 
     fn admit(&self) -> Option<Admission> {
-        self.0.gate.admit(Instant::now())
+        self.0.gate.admit(Instant::now()).filter(|_| self.0.servers.are_reachable())
     }
 
     fn closed_until(&self) -> Option<Instant> {
-        self.0.gate.closed_until(Instant::now())
+        let now = Instant::now();
+        let unreachable = (!self.0.servers.are_reachable()).then_some(now + UNREACHABLE);
+        self.0.gate.closed_until(now).max(unreachable)
     }
 
     fn pace(&self) -> Option<u32> {

@@ -47,6 +47,13 @@ impl Path {
         self.peer.transport == Transport::Udp
             || self.connection.cancel_token().is_some_and(|token| !token.is_cancelled())
     }
+
+    /// Waits until its connection is gone.
+    pub async fn closed(&self) {
+        if let Some(token) = self.connection.cancel_token() {
+            token.cancelled().await;
+        }
+    }
 }
 
 /// A peer cannot be sent to: nothing was sent.
@@ -60,6 +67,10 @@ pub struct Unreachable {
 impl Unreachable {
     pub(super) fn silent(peer: &Peer) -> Self {
         Self { peer: peer.clone(), reason: "no response".to_owned() }
+    }
+
+    pub(super) fn unconnected(peer: &Peer) -> Self {
+        Self { peer: peer.clone(), reason: "no connection is open".to_owned() }
     }
 }
 
