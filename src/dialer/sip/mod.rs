@@ -18,6 +18,7 @@ mod leg;
 mod line;
 mod message;
 mod pace;
+mod path;
 mod peer;
 pub mod sdp;
 mod secure;

@@ -15,7 +15,7 @@ use rsipstack::sip::{Request, Response, SipMessage};
 use rsipstack::transaction::endpoint::{EndpointInnerRef, EndpointOption};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::Transaction;
-use rsipstack::transport::{SipAddr, SipConnection, TransportLayer};
+use rsipstack::transport::{SipAddr, TransportLayer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +23,10 @@ use super::dialog::{Dialog, USER_AGENT};
 use super::incoming::{self, Legs};
 use super::inspector::{Answers, Inspector};
 use super::message::Reply;
+pub use super::path::{Path, Unreachable};
 use super::peer::{Peer, Transport};
 use super::secure::{Secure, Trust};
+use super::sockets::Datagrams;
 use super::{challenge, sink, sockets, strays};
 use crate::settings::{Bind, Credentials, HostPort, Sip};
 
@@ -33,53 +35,13 @@ const TIMER_C: Duration = Duration::from_secs(600);
 /// A peer that takes longer to accept a connection is not there.
 const CONNECTING: Duration = Duration::from_secs(2);
 
-/// A peer that can be sent to.
-#[derive(Debug, Clone)]
-pub struct Path {
-    pub(super) peer: Peer,
-    pub(super) connection: SipConnection,
-    pub(super) address: SipAddr,
-}
-
-impl Path {
-    /// Whether its connection is still there; datagrams need none.
-    pub fn is_open(&self) -> bool {
-        self.peer.transport == Transport::Udp
-            || self.connection.cancel_token().is_some_and(|token| !token.is_cancelled())
-    }
-
-    /// Waits until its connection is gone.
-    pub async fn closed(&self) {
-        if let Some(token) = self.connection.cancel_token() {
-            token.cancelled().await;
-        }
-    }
-}
-
-/// A peer cannot be sent to: nothing was sent.
-#[derive(Debug, thiserror::Error)]
-#[error("{peer} cannot be reached: {reason}")]
-pub struct Unreachable {
-    peer: Peer,
-    reason: String,
-}
-
-impl Unreachable {
-    pub(super) fn silent(peer: &Peer) -> Self {
-        Self { peer: peer.clone(), reason: "no response".to_owned() }
-    }
-
-    pub(super) fn unconnected(peer: &Peer) -> Self {
-        Self { peer: peer.clone(), reason: "no connection is open".to_owned() }
-    }
-}
-
 /// The stack of this process.
 pub struct Stack {
     pub(super) endpoint: EndpointInnerRef,
     pub(super) answers: Arc<Answers>,
     pub(super) legs: Arc<Legs>,
     binds: Vec<Bind>,
+    datagrams: Datagrams,
     public: Option<HostPort>,
     sink: SocketAddr,
     secure: Secure,
@@ -103,9 +65,10 @@ impl Stack {
     pub fn open(settings: &Sip) -> io::Result<Arc<Self>> {
         let end = CancellationToken::new();
         let transports = TransportLayer::new(end.child_token());
-        let mut binds = Vec::new();
+        let (mut binds, mut datagrams) = (Vec::new(), Datagrams::default());
         for bind in &settings.bind {
             let (connection, address) = sockets::open(bind, settings.certificate.as_ref(), &end)?;
+            datagrams.add(address, &connection);
             transports.add_transport(connection);
             binds.push(Bind { address, ..*bind });
         }
@@ -134,6 +97,7 @@ impl Stack {
             answers,
             legs: legs.clone(),
             binds,
+            datagrams,
             public,
             sink,
             secure: Secure::default(),
@@ -166,6 +130,10 @@ impl Stack {
             return Ok(path);
         }
         let target = SipAddr { r#type: Some(peer.transport.into()), addr: address.into() };
+        if peer.transport == Transport::Udp {
+            let connection = self.datagrams.to(address).ok_or("no address of its family is bound for datagrams")?;
+            return Ok(Path { peer: peer.clone(), connection, address: target });
+        }
         let (connection, address) =
             self.endpoint.transport_layer.lookup(&target, None).await.map_err(|error| error.to_string())?;
         Ok(Path { peer: peer.clone(), connection, address })
@@ -190,7 +158,9 @@ impl Stack {
     pub fn sent_by(&self, path: &Path) -> String {
         let transport = path.peer.transport;
         let same = |bind: &&Bind| Transport::from(bind.transport) == transport;
-        let bind = self.binds.iter().find(same).or(self.binds.first());
+        let own = path.connection.get_addr().get_socketaddr().ok();
+        let sent_from = |bind: &&Bind| same(bind) && Some(bind.address) == own;
+        let bind = self.binds.iter().find(sent_from).or_else(|| self.binds.iter().find(same)).or(self.binds.first());
         let own_port = bind.map_or(transport.default_port(), |bind| bind.address.port());
         let port = self.public.as_ref().and_then(|public| public.port).unwrap_or(own_port);
         let host = match (&self.public, bind.map(|bind| bind.address.ip())) {

@@ -51,7 +51,11 @@ fn dialer_of(address: SocketAddr, more: &str) -> SipDialer {
         "[sip]\nbind = \"udp:127.0.0.1:0\"\n[trunks.line]\nkind = \"sip\"\naddress = \"{address}\"\noptions_seconds = 0\n{more}\n"
     );
     std::fs::write(file.path(), toml).unwrap();
-    let settings = settings::load(Some(file.path()), []).unwrap();
+    dialer_by(file.path())
+}
+
+fn dialer_by(file: &std::path::Path) -> SipDialer {
+    let settings = settings::load(Some(file), []).unwrap();
     let stack = Stack::open(&settings.sip).unwrap();
     let name = TrunkName::new("line");
     let Some(Trunk::Sip(trunk)) = settings.trunks.get(&name) else { panic!("no SIP trunk") };
@@ -96,6 +100,23 @@ async fn the_invite_is_on_its_way_when_the_call_is_placed() {
     assert!(invite.starts_with("INVITE sip:9+493010002@127.0.0.1:"), "{invite}");
     assert_eq!(dialer.fate(order(2, ring).call_id), Fate::InTheAir);
     assert_eq!(dialer.fate(order(3, ring).call_id), Fate::Unknown);
+}
+
+#[tokio::test]
+async fn with_several_addresses_the_invite_leaves_by_the_one_of_its_route() {
+    let server = server();
+    let address = server.local_addr().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let toml = format!(
+        "[sip]\nbind = \"udp:127.0.0.2:0,udp:127.0.0.1:0\"\n[trunks.line]\nkind = \"sip\"\naddress = \"{address}\"\noptions_seconds = 0\n"
+    );
+    std::fs::write(file.path(), toml).unwrap();
+    let dialer = dialer_by(file.path());
+    let _call = dialer.place(order(1, Duration::from_secs(45))).unwrap();
+    let invite = next_datagram(&server).await;
+    for header in ["Via: SIP/2.0/UDP 127.0.0.1:", "Contact: <sip:calltaskd@127.0.0.1:"] {
+        assert!(invite.contains(header), "{invite}");
+    }
 }
 
 #[tokio::test]
