@@ -10,7 +10,7 @@ mod survivors;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::domain::agent::Agent;
 use crate::domain::call::CallEnd;
 use crate::domain::callee::FailedReason;
-use crate::domain::ids::{CallId, CalleeId, TaskId, TrunkName};
+use crate::domain::ids::{CallId, CalleeId, ServiceInstanceId, TaskId, TrunkName};
 use crate::domain::phone_number::PhoneNumber;
 use crate::settings::{Sip, Trunk};
 use crate::store::Store;
@@ -107,14 +107,35 @@ pub trait Dialer: Debug + Send + Sync {
         None
     }
 
-    /// How many calls it may be given at this moment, for reasons of the trunk's own; what is counted elsewhere is not its
-    /// business.
-    fn room(&self) -> usize {
-        usize::MAX
-    }
-
     /// Sets the gauges of what is there now.
     fn measure(&self, _metrics: &Metrics) {}
+
+    /// Says how many calls per second a service instance places on it; 0 when that is over.
+    fn share(&self, _of: &ServiceInstanceId, _calls_per_second: u32) {}
+
+    /// Lets one call in, unless the trunk cannot take any at this moment, for reasons of its own; what is counted
+    /// elsewhere is not its business. Asked before the claim: a claimed call never waits.
+    fn admit(&self) -> Option<Admission> {
+        Some(Admission::default())
+    }
+
+    /// While it lets no call in: when to ask again.
+    fn closed_until(&self) -> Option<Instant> {
+        None
+    }
+}
+
+/// A call that was let in: it counts with its trunk until this is dropped, which is when it was placed or given up.
+#[derive(Debug, Default)]
+pub struct Admission {
+    _counted: Option<Arc<()>>,
+}
+
+impl Admission {
+    /// One more copy of what the trunk counts by.
+    fn of(counted: &Arc<()>) -> Self {
+        Self { _counted: Some(counted.clone()) }
+    }
 }
 
 /// The dialers by trunk.

@@ -57,6 +57,8 @@ metrics_list! {
     SIP_ANSWERS = Gauge "calltaskd_sip_answers_remembered" [] Count,
         "INVITEs whose answers may still be repeated: until 32 s after the last word, and up to 5 s more.";
     TRUNK_PAUSED = Gauge "calltaskd_trunk_paused" ["trunk"] Count, "1 while a SIP trunk gets no calls because it failed them.";
+    TRUNK_SLOWED = Gauge "calltaskd_trunk_slowed_to" ["trunk"] Count,
+        "Calls per second that an overloaded SIP trunk is slowed down to; 0 while it is not.";
     LEASE_HELD = Gauge "calltaskd_lease_held" ["service_instance"] Count,
         "1 while this daemon dials for the service instance.";
     SLOTS_HELD = Gauge "calltaskd_slots_held" ["service_instance"] Count, "Slots that calls hold.";

@@ -5,14 +5,16 @@ use serde_json::{Value, json};
 
 use crate::cases::{answered, assert_tells, case};
 use crate::exchange::{Case, Exchange, Other};
-use crate::sipp::play;
+use crate::harness::patience::{SOON, until};
+use crate::harness::site::folder;
+use crate::ports;
+use crate::sipp::{Counted, Ports, Sipp, play, program};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_do_not_answer() {
     const TCP: &str = "transport = \"tcp\"";
     let cases = [
         Case { carrier: Other::Silent, ..case("silent", play("refuses")) },
-        Case { carrier: Other::Absent, trunk: TCP, ..case("absent", play("refuses")) },
         // The first server's connection is refused, so the second may be tried.
         Case {
             trunk: TCP,
@@ -26,18 +28,33 @@ async fn servers_that_do_not_answer() {
         let talked = json!({"result": "ANSWERED", "hangupBy": "CALLEE", "counted": true});
         assert_tells(exchange.ended(name).await[0].data(), name, &talked);
     }
-    for (name, status, rule) in [("absent", 503, "local-unreachable"), ("silent", 408, "local-no-reply")] {
-        let lost = json!({"result": "NETWORK_BUSY", "scope": "TRUNK", "counted": false, "final": false,
-            "ringingAt": null, "sip.status": status, "sip.rule": rule});
-        assert_tells(exchange.ended(name).await[0].data(), name, &lost);
-    }
+    let lost = json!({"result": "NETWORK_BUSY", "scope": "TRUNK", "counted": false, "final": false,
+        "ringingAt": null, "sip.status": 408, "sip.rule": "local-no-reply"});
+    assert_tells(exchange.ended("silent").await[0].data(), "silent", &lost);
+    exchange.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_without_a_connection_gets_its_calls_when_there_is_one() {
+    let port = ports::free();
+    let absent = answered("absent", play("refuses"), play("agent"));
+    let cases = [Case { carrier: Other::Absent, trunk_port: port, trunk: "transport = \"tcp\"", ..absent }];
+    let exchange = Exchange::open("unconnected", &cases).await;
+    let said = "ALARM: no connection to a server of the trunk";
+    until("the daemon to miss the connection", SOON, || exchange.site.daemon.has_logged(said).then_some(())).await;
+    let script = play("answers_and_hangs_up").over_tcp();
+    let folder = folder("unconnected-carrier");
+    let carrier = Sipp::launch(&program(), &folder, script, Ports { own: port, told: 0 });
+    let ended = exchange.ended("absent").await;
+    assert_tells(ended[0].data(), "absent", &json!({"result": "ANSWERED", "attempt": 1}));
+    assert_eq!(carrier.finish(SOON).await, Counted { successful: 1, failed: 0 });
     exchange.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_are_asked_whether_they_are_there() {
     let cases = [
-        Case { trunk: "options_seconds = 1", callees: 3, ..case("asked", play("is_asked").times(3)) },
+        Case { trunk: "options_seconds = 1", callees: 12, ..case("asked", play("is_asked").times(12)) },
         Case { carrier: Other::Absent, trunk: "transport = \"tcp\"", ..case("absent", play("is_asked")) },
     ];
     let exchange = Exchange::idle("options", &cases).await;

@@ -151,12 +151,7 @@ impl Exchange {
 
     async fn begin(&mut self, case: Case, carrier: Player, agent: Player) {
         let (name, upstream) = (case.name, &self.site.upstream);
-        let uri = format!("sip:voice@127.0.0.1:{}", agent.port());
-        let agent_record = json!({
-            "agentId": name, "name": name, "published": true, "sipUri": uri, "sipHeaders": {"X-Tenant": "7"},
-            "variables": [{"key": "name", "required": true}, {"key": "order", "required": false}],
-        });
-        upstream.accept("agent.put", &agent_record).await;
+        upstream.accept("agent.put", &agent_record(name, agent.port())).await;
         let line = orders::with(orders::line(name, case.concurrency, 100), "trunk", name.into());
         upstream.accept("service-instance.put", &line).await;
         let task = orders::with(orders::task(name, case.concurrency), "agentId", name.into());
@@ -279,14 +274,23 @@ fn trunk_settings(case: &Case, port: u16) -> String {
     format!("[trunks.{name}]\nkind = \"sip\"\naddress = \"{first}{host}:{port}\"\n{options}\n{trunk}")
 }
 
+/// An agent that listens on this port.
+pub fn agent_record(name: &str, port: u16) -> Value {
+    json!({
+        "agentId": name, "name": name, "published": true, "sipUri": format!("sip:voice@127.0.0.1:{port}"),
+        "sipHeaders": {"X-Tenant": "7"},
+        "variables": [{"key": "name", "required": true}, {"key": "order", "required": false}],
+    })
+}
+
 /// A callee whose variables would like to be headers.
-fn row(index: usize) -> Value {
+pub fn row(index: usize) -> Value {
     let variables = json!({"name": "Ann\r\nEvil: 1", "order": "ü 7", "secret": "not the agent's"});
     orders::with(orders::row(index), "variables", variables)
 }
 
 /// The daemon's own end: a port of its own.
-fn sip_settings() -> String {
+pub fn sip_settings() -> String {
     let port = ports::free();
     format!("[sip]\nbind = \"udp:127.0.0.1:{port},tcp:127.0.0.1:{port}\"\n")
 }

@@ -10,6 +10,7 @@ mod absence;
 mod cases;
 mod endings;
 mod exchange;
+mod pace;
 mod ports;
 mod proxy;
 mod relay;

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use metrics::Histogram;
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::Breaker;
 use super::bridge::{Bridge, Cause, Finish, KeptCall, Over, Surroundings};
+use super::gate::{Failure, Gate};
 use super::header::Header;
 use super::judge::Judge;
 use super::keeper::Keeper;
@@ -41,7 +41,7 @@ pub(super) struct Line {
     pub hang_up: CancellationToken,
     /// The trunk refused an INVITE without an offer: it gets no other such.
     pub wants_offers: AtomicBool,
-    pub breaker: Arc<Breaker>,
+    pub gate: Arc<Gate>,
     /// How long the callees take to answer.
     pub setup: Histogram,
 }
@@ -49,10 +49,10 @@ pub(super) struct Line {
 impl Line {
     /// Lives one call to its end.
     pub async fn call(&self, order: CallOrder) -> Outcome {
-        let started_at = self.clock.now();
+        let (placed_at, started_at) = (Instant::now(), self.clock.now());
         let call = order.call_id;
         let finish = self.dial(order, started_at).await;
-        self.outcome(finish, call, started_at)
+        self.outcome(finish, call, (placed_at, started_at))
     }
 
     /// Begins to look after a call that another run of the daemon left up.
@@ -63,11 +63,12 @@ impl Line {
     /// Lives it to its end.
     pub async fn go_on(&self, bridge: Bridge, silence: Option<Duration>) -> Outcome {
         let (call, started_at) = (bridge.call_id(), bridge.started_at());
+        let resumed_at = Instant::now();
         let finish = Box::pin(bridge.run_on(silence)).await;
-        self.outcome(finish, call, started_at)
+        self.outcome(finish, call, (resumed_at, started_at))
     }
 
-    fn outcome(&self, finish: Finish, call: CallId, started_at: DateTime<Utc>) -> Outcome {
+    fn outcome(&self, finish: Finish, call: CallId, (placed_at, started_at): (Instant, DateTime<Utc>)) -> Outcome {
         let over = match finish {
             Finish::Over(over) => *over,
             Finish::HandedOver => return Outcome::HandedOver,
@@ -78,7 +79,7 @@ impl Line {
         }
         let reached = over.ringing_at.is_some() || over.answered_at.is_some();
         let (end, said) = self.judge.end(over, started_at);
-        self.note(&end, &said, reached);
+        self.note((placed_at, reached), &end, &said);
         let (trunk, result) = (&self.trunk, end.result);
         let status = end.sip.as_ref().map(|sip| sip.status);
         tracing::debug!(%trunk, %call, %result, ?status, "a call ended");
@@ -86,22 +87,15 @@ impl Line {
     }
 
     /// Takes in what the end of a call says about the trunk.
-    fn note(&self, end: &CallEnd, said: &Classification, reached: bool) {
-        let trunk = &self.trunk;
+    fn note(&self, (placed_at, reached): (Instant, bool), end: &CallEnd, said: &Classification) {
         match (said.trunk, end.scope) {
             (TrunkState::Overloaded | TrunkState::Broken, _) => {
-                if let Some(pause) = self.breaker.failed(Instant::now(), said.retry_after) {
-                    let (seconds, rule) = (pause.as_secs(), &said.rule);
-                    tracing::error!(%trunk, seconds, %rule, "ALARM: the trunk fails calls; it gets none for a while");
-                }
+                let (overload, asked) = (said.trunk == TrunkState::Overloaded, said.retry_after);
+                self.gate.failed(Instant::now(), Failure { placed_at, overload, asked, rule: &said.rule });
             }
             // Our own doing says nothing about the trunk, unless it reached somebody.
-            (TrunkState::Fine, Scope::Local) if !reached => self.breaker.no_news(),
-            (TrunkState::Fine, _) => {
-                if self.breaker.well() {
-                    tracing::info!(%trunk, "the trunk takes calls again");
-                }
-            }
+            (TrunkState::Fine, Scope::Local) if !reached => self.gate.no_news(),
+            (TrunkState::Fine, _) => self.gate.well(),
         }
     }
 
@@ -133,7 +127,7 @@ impl Line {
         order: CallOrder,
         (began, started_at): (Instant, DateTime<Utc>),
     ) -> Option<Finish> {
-        let path = match server.path(&self.stack).await {
+        let path = match server.path_now(&self.stack).await {
             Ok(path) => path,
             Err(error) => {
                 tracing::warn!(trunk = %self.trunk, %error, "a server of the trunk cannot be called");
@@ -179,7 +173,7 @@ impl Line {
             agent_timeout: self.settings.agent_timeout,
             codecs: self.settings.codecs.clone(),
             hang_up: self.hang_up.clone(),
-            breaker: self.breaker.clone(),
+            gate: self.gate.clone(),
             setup: self.setup.clone(),
         }
     }

@@ -1,17 +1,18 @@
 //! What the operator's gauges show of SIP: read when somebody asks, so that no call costs anything for it.
 
-use std::time::Instant;
-
 use super::line::Line;
 use super::lock;
 use super::stack::Stack;
-use crate::telemetry::metrics::{Metric, Metrics, SIP_ANSWERS, SIP_CALLS, SIP_DIALOGS, SIP_TRANSACTIONS, TRUNK_PAUSED};
+use crate::telemetry::metrics::{
+    Metric, Metrics, SIP_ANSWERS, SIP_CALLS, SIP_DIALOGS, SIP_TRANSACTIONS, TRUNK_PAUSED, TRUNK_SLOWED,
+};
 
 impl Line {
     pub(super) fn measure(&self, metrics: &Metrics) {
         let trunk = [self.trunk.0.as_str()];
         set(metrics, (&SIP_CALLS, &trunk), lock(&self.up).len());
-        set(metrics, (&TRUNK_PAUSED, &trunk), usize::from(self.breaker.room(Instant::now()) == 0));
+        set(metrics, (&TRUNK_PAUSED, &trunk), usize::from(self.gate.is_paused()));
+        metrics.gauge(&TRUNK_SLOWED, &trunk).set(self.gate.pace().map_or(0.0, f64::from));
     }
 }
 

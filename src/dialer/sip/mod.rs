@@ -8,6 +8,7 @@ mod breaker;
 mod bridge;
 mod challenge;
 mod dialog;
+mod gate;
 mod header;
 mod incoming;
 mod inspector;
@@ -18,6 +19,8 @@ mod leg;
 mod line;
 mod measure;
 mod message;
+mod pace;
+mod path;
 mod peer;
 pub mod sdp;
 mod secure;
@@ -38,14 +41,15 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{CallOrder, Dialer, Fate, Outcome, PlacedCall};
+use super::{Admission, CallOrder, Dialer, Fate, Outcome, PlacedCall};
 use crate::clock::Clock;
 use crate::domain::callee::FailedReason;
-use crate::domain::ids::{CallId, TrunkName};
+use crate::domain::ids::{CallId, ServiceInstanceId, TrunkName};
 use crate::settings::{Bind, Settings, Sip, SipTrunk, Trunk};
 use crate::store::attempts::LeftCall;
 use crate::telemetry::metrics::{CALL_SETUP, Metrics};
 use bridge::KeptCall;
+use gate::Gate;
 use judge::Judge;
 pub use keeper::Keeper;
 use line::Line;
@@ -54,6 +58,9 @@ pub use stack::Stack;
 
 /// How long the last request of a call may go without a response, and a little: 64*T1 and more.
 const LAST_WORD: Duration = Duration::from_secs(35);
+
+/// How soon a trunk that no connection is open to is looked at again.
+const UNREACHABLE: Duration = Duration::from_millis(200);
 
 /// The dialer of a SIP trunk.
 #[derive(Debug)]
@@ -81,10 +88,12 @@ impl SipDialer {
         metrics: &Metrics,
     ) -> Self {
         let servers = Servers::new(&settings, stack);
+        servers.keep_connected(stack, &trunk.0);
         if let Some(every) = settings.options {
             servers.keep_asking(stack, &trunk.0, every);
         }
         let setup = metrics.histogram(&CALL_SETUP, &[&trunk.0]);
+        let gate = Gate::new(trunk.clone(), settings.capacity.max_cps, Instant::now());
         Self(Arc::new(Line {
             trunk,
             stack: stack.clone(),
@@ -96,7 +105,7 @@ impl SipDialer {
             up: Arc::default(),
             hang_up: CancellationToken::new(),
             wants_offers: AtomicBool::new(false),
-            breaker: Arc::default(),
+            gate: Arc::new(gate),
             setup,
         }))
     }
@@ -155,12 +164,11 @@ pub async fn probe(settings: &Settings) -> std::io::Result<Vec<Probe>> {
 }
 
 impl Dialer for SipDialer {
-    /// The call is polled once before this returns. So the INVITE is with the kernel by then, where it goes as a datagram
-    /// or over a connection that is open, unless the socket's buffer is full. Where a connection has to be opened first,
-    /// the INVITE follows within two seconds or not at all.
+    /// The call is polled once before this returns. So the INVITE is with the kernel by then, unless the socket's buffer is
+    /// full, or an address has to be looked up again: no call opens a connection.
     fn place(&self, order: CallOrder) -> Result<PlacedCall, FailedReason> {
         let line = self.0.clone();
-        line.breaker.placed();
+        line.gate.placed(Instant::now());
         Ok(self.live(order.call_id, async move { line.call(order).await }))
     }
 
@@ -185,8 +193,18 @@ impl Dialer for SipDialer {
         self.0.hang_up.cancel();
     }
 
-    fn room(&self) -> usize {
-        self.0.breaker.room(Instant::now())
+    fn share(&self, of: &ServiceInstanceId, calls_per_second: u32) {
+        self.0.gate.share(of, calls_per_second);
+    }
+
+    fn admit(&self) -> Option<Admission> {
+        self.0.gate.admit(Instant::now()).filter(|_| self.0.servers.are_reachable())
+    }
+
+    fn closed_until(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let unreachable = (!self.0.servers.are_reachable()).then_some(now + UNREACHABLE);
+        self.0.gate.closed_until(now).max(unreachable)
     }
 
     fn measure(&self, metrics: &Metrics) {

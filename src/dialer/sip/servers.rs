@@ -1,11 +1,12 @@
 //! The servers of one trunk: which is tried first, and whether each still answers.
 //!
 //! A call goes on to the next server only where the one before refused a connection or gave a last response: the caller
-//! sees to that. What is known here of a server's health only orders them; a server that seems down is still the last
+//! sees to that. A connection to each server of a trunk over TCP or TLS is kept open by a task of its own, never opened by
+//! a call, so that an INVITE leaves when its call is placed. What is known here of a server's health only orders them; a server that seems down is still the last
 //! resort.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rsipstack::sip::{Method, Request};
@@ -13,10 +14,16 @@ use rsipstack::sip::{Method, Request};
 use super::peer::{Peer, Transport};
 use super::secure::Trust;
 use super::stack::{Path, Stack, Unreachable};
+use crate::retry::Delays;
 use crate::settings::{SipTrunk, TrunkPlace};
 
 /// How long a name's address is used before it is looked up again.
 const FRESH: Duration = Duration::from_secs(60);
+
+/// A connection that was lost is tried again within this time.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// One that held so long was a good one.
+const GOOD: Duration = Duration::from_secs(10);
 
 /// How long a server may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -54,6 +61,50 @@ impl Server {
         let path = stack.path(&self.peer).await?;
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.clone(), Instant::now()));
         Ok(path)
+    }
+
+    /// The way to it that an INVITE can take without waiting: for datagrams any, else a connection that is open.
+    pub async fn path_now(&self, stack: &Stack) -> Result<Path, Unreachable> {
+        match self.peer.transport {
+            Transport::Udp => self.path(stack).await,
+            _ => self.open_path().ok_or_else(|| Unreachable::unconnected(&self.peer)),
+        }
+    }
+
+    fn open_path(&self) -> Option<Path> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.map(|(path, _)| path).filter(Path::is_open)
+    }
+
+    /// Whether a call could be sent to it at this moment.
+    fn is_reachable(&self) -> bool {
+        self.peer.transport == Transport::Udp || self.open_path().is_some()
+    }
+
+    /// Keeps a connection to it, as long as the stack lives.
+    async fn keep_connected(&self, stack: Weak<Stack>, trunk: &str) {
+        let (mut delays, mut failed) = (Delays::up_to(LONGEST_WAIT), false);
+        loop {
+            let Some(held) = stack.upgrade() else { return };
+            let reached = self.path(&held).await;
+            drop(held);
+            match reached {
+                Ok(path) => {
+                    let since = Instant::now();
+                    tracing::info!(trunk, server = %self.peer, "connected to the trunk's server");
+                    failed = false;
+                    path.closed().await;
+                    if since.elapsed() > GOOD {
+                        delays.reset();
+                    }
+                }
+                Err(error) if !std::mem::replace(&mut failed, true) => {
+                    tracing::warn!(trunk, %error, "ALARM: no connection to a server of the trunk");
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(delays.next_delay()).await;
+        }
     }
 
     /// Asks whether it is there. Any response says so (RFC 3261, section 11).
@@ -101,6 +152,19 @@ impl Servers {
     pub fn in_order(&self) -> Vec<Arc<Server>> {
         let (up, down): (Vec<_>, Vec<_>) = self.0.iter().cloned().partition(|server| server.up.load(Ordering::Relaxed));
         up.into_iter().chain(down).collect()
+    }
+
+    /// Keeps a connection to each of them that needs one, as long as the stack lives.
+    pub fn keep_connected(&self, stack: &Arc<Stack>, trunk: &str) {
+        for server in self.0.iter().filter(|server| server.peer.transport != Transport::Udp) {
+            let (server, stack, trunk) = (server.clone(), Arc::downgrade(stack), trunk.to_owned());
+            tokio::spawn(async move { server.keep_connected(stack, &trunk).await });
+        }
+    }
+
+    /// Whether a call could be sent to any of them at this moment.
+    pub fn are_reachable(&self) -> bool {
+        self.0.iter().any(|server| server.is_reachable())
     }
 
     /// Asks each of them again and again, as long as the stack lives.

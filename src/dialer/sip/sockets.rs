@@ -72,6 +72,37 @@ fn listen(
     }
 }
 
+/// The sockets that datagrams are sent from; the library itself would take the first for all.
+#[derive(Default)]
+pub(super) struct Datagrams(Vec<(SocketAddr, SipConnection)>);
+
+impl Datagrams {
+    /// Takes in a socket, unless it is not for datagrams.
+    pub fn add(&mut self, address: SocketAddr, connection: &SipConnection) {
+        if matches!(connection, SipConnection::Udp(_)) {
+            self.0.push((address, connection.clone()));
+        }
+    }
+
+    /// The one to reach an address from.
+    pub fn to(&self, address: SocketAddr) -> Option<SipConnection> {
+        let only = self.0.len() == 1;
+        let route = if only { None } else { local_address(address) };
+        let bound: Vec<SocketAddr> = self.0.iter().map(|(bound, _)| *bound).collect();
+        let index = sender(&bound, address, route)?;
+        self.0.get(index).map(|(_, connection)| connection.clone())
+    }
+}
+
+/// Which of the addresses that are bound to send from: the one that the system's route begins at, else one that stands for
+/// all of its family, else any of its family.
+fn sender(bound: &[SocketAddr], to: SocketAddr, route: Option<IpAddr>) -> Option<usize> {
+    let family = |bound: &SocketAddr| bound.is_ipv4() == to.is_ipv4();
+    let on_route = bound.iter().position(|bound| Some(bound.ip()) == route);
+    let for_all = || bound.iter().position(|bound| family(bound) && bound.ip().is_unspecified());
+    on_route.or_else(for_all).or_else(|| bound.iter().position(family))
+}
+
 /// The library's constructors are asynchronous, and wait for nothing.
 fn not_ready() -> io::Error {
     io::Error::other("the socket is not ready")
@@ -96,4 +127,25 @@ pub(super) fn local_address(to: SocketAddr) -> Option<IpAddr> {
 /// Whether this machine has the address: only then can a socket be bound to it.
 pub(super) fn is_own(address: IpAddr) -> bool {
     std::net::UdpSocket::bind((address, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datagrams_leave_by_the_address_that_their_route_begins_at() {
+        let addresses =
+            |texts: &[&str]| -> Vec<SocketAddr> { texts.iter().map(|text| text.parse().unwrap()).collect() };
+        let bound = addresses(&["[::1]:5060", "192.0.2.1:5060", "10.0.0.1:5060", "0.0.0.0:5070"]);
+        let to = |text: &str, route: Option<&str>| {
+            sender(&bound, text.parse().unwrap(), route.map(|route| route.parse().unwrap()))
+        };
+        assert_eq!(to("10.0.0.9:5060", Some("10.0.0.1")), Some(2));
+        assert_eq!(to("198.51.100.1:5060", Some("192.0.2.1")), Some(1));
+        assert_eq!(to("127.0.0.1:5060", Some("127.0.0.1")), Some(3), "one that stands for all");
+        assert_eq!(to("[2001:db8::1]:5060", None), Some(0), "whatever is of its family");
+        assert_eq!(sender(&addresses(&["10.0.0.1:5060"]), "[::1]:5060".parse().unwrap(), None), None);
+        assert_eq!(local_address("127.0.0.1:9".parse().unwrap()), Some("127.0.0.1".parse().unwrap()));
+    }
 }

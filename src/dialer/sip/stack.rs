@@ -15,7 +15,7 @@ use rsipstack::sip::{Request, Response, SipMessage};
 use rsipstack::transaction::endpoint::{EndpointInnerRef, EndpointOption};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::Transaction;
-use rsipstack::transport::{SipAddr, SipConnection, TransportLayer};
+use rsipstack::transport::{SipAddr, TransportLayer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +23,10 @@ use super::dialog::{Dialog, USER_AGENT};
 use super::incoming::{self, Legs};
 use super::inspector::{Answers, Inspector};
 use super::message::Reply;
+pub use super::path::{Path, Unreachable};
 use super::peer::{Peer, Transport};
 use super::secure::{Secure, Trust};
+use super::sockets::Datagrams;
 use super::{challenge, sink, sockets, strays};
 use crate::settings::{Bind, Credentials, HostPort, Sip};
 
@@ -33,42 +35,13 @@ const TIMER_C: Duration = Duration::from_secs(600);
 /// A peer that takes longer to accept a connection is not there.
 const CONNECTING: Duration = Duration::from_secs(2);
 
-/// A peer that can be sent to.
-#[derive(Debug, Clone)]
-pub struct Path {
-    pub(super) peer: Peer,
-    pub(super) connection: SipConnection,
-    pub(super) address: SipAddr,
-}
-
-impl Path {
-    /// Whether its connection is still there; datagrams need none.
-    pub fn is_open(&self) -> bool {
-        self.peer.transport == Transport::Udp
-            || self.connection.cancel_token().is_some_and(|token| !token.is_cancelled())
-    }
-}
-
-/// A peer cannot be sent to: nothing was sent.
-#[derive(Debug, thiserror::Error)]
-#[error("{peer} cannot be reached: {reason}")]
-pub struct Unreachable {
-    peer: Peer,
-    reason: String,
-}
-
-impl Unreachable {
-    pub(super) fn silent(peer: &Peer) -> Self {
-        Self { peer: peer.clone(), reason: "no response".to_owned() }
-    }
-}
-
 /// The stack of this process.
 pub struct Stack {
     pub(super) endpoint: EndpointInnerRef,
     pub(super) answers: Arc<Answers>,
     pub(super) legs: Arc<Legs>,
     binds: Vec<Bind>,
+    datagrams: Datagrams,
     public: Option<HostPort>,
     sink: SocketAddr,
     secure: Secure,
@@ -110,9 +83,10 @@ impl Stack {
     pub fn open(settings: &Sip) -> io::Result<(Arc<Self>, Deaf)> {
         let end = CancellationToken::new();
         let transports = TransportLayer::new(end.child_token());
-        let mut binds = Vec::new();
+        let (mut binds, mut datagrams) = (Vec::new(), Datagrams::default());
         for bind in &settings.bind {
             let (connection, address) = sockets::open(bind, settings.certificate.as_ref(), &end)?;
+            datagrams.add(address, &connection);
             transports.add_transport(connection);
             binds.push(Bind { address, ..*bind });
         }
@@ -141,6 +115,7 @@ impl Stack {
             answers,
             legs: legs.clone(),
             binds,
+            datagrams,
             public,
             sink,
             secure: Secure::default(),
@@ -152,29 +127,25 @@ impl Stack {
 
     /// Whether this stack is found where a `Contact` of an earlier run says.
     pub fn is_found_at(&self, contact: &str) -> bool {
-        let Some(Peer { transport, host, port }) = Peer::of_uri(contact, Transport::Udp) else { return false };
-        let Some(bind) = self.bind_for(transport) else { return false };
-        if self.port_for(transport) != port {
+        let Some(sought) = Peer::of_uri(contact, Transport::Udp) else { return false };
+        let same = |bind: &&Bind| Transport::from(bind.transport) == sought.transport;
+        // Where a transport is not listened on, what we say of ourselves is the first of what is.
+        let any = self.binds.iter().any(|bind| same(&bind));
+        let mut binds = self.binds.iter().filter(same).chain(self.binds.first().filter(|_| !any));
+        binds.any(|bind| self.is_known_as(bind, &sought))
+    }
+
+    fn is_known_as(&self, bind: &Bind, sought: &Peer) -> bool {
+        let public = self.public.as_ref();
+        if public.and_then(|public| public.port).unwrap_or(bind.address.port()) != sought.port {
             return false;
         }
-        match (&self.public, bind.address.ip(), host.parse::<IpAddr>()) {
-            (Some(public), ..) => public.host.trim_matches(['[', ']']) == host,
+        match (public, bind.address.ip(), sought.host.parse::<IpAddr>()) {
+            (Some(public), ..) => public.host.trim_matches(['[', ']']) == sought.host,
             (None, bound, Ok(ip)) if bound.is_unspecified() => sockets::is_own(ip),
             (None, bound, Ok(ip)) => bound == ip,
             (None, ..) => false,
         }
-    }
-
-    /// Where a transport is listened on; where it is not, there is only what else is bound.
-    fn bind_for(&self, transport: Transport) -> Option<&Bind> {
-        let same = |bind: &&Bind| Transport::from(bind.transport) == transport;
-        self.binds.iter().find(same).or(self.binds.first())
-    }
-
-    /// The port that peers are to send to.
-    fn port_for(&self, transport: Transport) -> u16 {
-        let own = self.bind_for(transport).map_or(transport.default_port(), |bind| bind.address.port());
-        self.public.as_ref().and_then(|public| public.port).unwrap_or(own)
     }
 
     /// The way to a peer: at once for datagrams and for a connection that is open.
@@ -198,6 +169,10 @@ impl Stack {
             return Ok(path);
         }
         let target = SipAddr { r#type: Some(peer.transport.into()), addr: address.into() };
+        if peer.transport == Transport::Udp {
+            let connection = self.datagrams.to(address).ok_or("no address of its family is bound for datagrams")?;
+            return Ok(Path { peer: peer.clone(), connection, address: target });
+        }
         let (connection, address) =
             self.endpoint.transport_layer.lookup(&target, None).await.map_err(|error| error.to_string())?;
         Ok(Path { peer: peer.clone(), connection, address })
@@ -221,8 +196,13 @@ impl Stack {
     /// Host and port that a peer is to send to: for `Via` and `Contact`.
     pub fn sent_by(&self, path: &Path) -> String {
         let transport = path.peer.transport;
-        let port = self.port_for(transport);
-        let host = match (&self.public, self.bind_for(transport).map(|bind| bind.address.ip())) {
+        let same = |bind: &&Bind| Transport::from(bind.transport) == transport;
+        let own = path.connection.get_addr().get_socketaddr().ok();
+        let sent_from = |bind: &&Bind| same(bind) && Some(bind.address) == own;
+        let bind = self.binds.iter().find(sent_from).or_else(|| self.binds.iter().find(same)).or(self.binds.first());
+        let own_port = bind.map_or(transport.default_port(), |bind| bind.address.port());
+        let port = self.public.as_ref().and_then(|public| public.port).unwrap_or(own_port);
+        let host = match (&self.public, bind.map(|bind| bind.address.ip())) {
             (Some(public), _) => HostPort { port: None, ..public.clone() }.to_string(),
             (None, Some(ip)) if !ip.is_unspecified() => bracketed(ip),
             _ => path

@@ -1,7 +1,8 @@
 //! What a dialer promises its caller.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use uuid::Uuid;
 
@@ -41,13 +42,20 @@ fn order(index: u32, ring_timeout: Duration) -> CallOrder {
 
 /// A trunk whose server is this socket.
 fn dialer(server: &UdpSocket, more: &str) -> SipDialer {
+    dialer_of(server.local_addr().unwrap(), more)
+}
+
+fn dialer_of(address: SocketAddr, more: &str) -> SipDialer {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let address = server.local_addr().unwrap();
     let toml = format!(
         "[sip]\nbind = \"udp:127.0.0.1:0\"\n[trunks.line]\nkind = \"sip\"\naddress = \"{address}\"\noptions_seconds = 0\n{more}\n"
     );
     std::fs::write(file.path(), toml).unwrap();
-    let settings = settings::load(Some(file.path()), []).unwrap();
+    dialer_by(file.path())
+}
+
+fn dialer_by(file: &std::path::Path) -> SipDialer {
+    let settings = settings::load(Some(file), []).unwrap();
     let (stack, deaf) = Stack::open(&settings.sip).unwrap();
     deaf.begin();
     let name = TrunkName::new("line");
@@ -94,6 +102,47 @@ async fn the_invite_is_on_its_way_when_the_call_is_placed() {
     assert!(invite.starts_with("INVITE sip:9+493010002@127.0.0.1:"), "{invite}");
     assert_eq!(dialer.fate(order(2, ring).call_id), Fate::InTheAir);
     assert_eq!(dialer.fate(order(3, ring).call_id), Fate::Unknown);
+}
+
+#[tokio::test]
+async fn with_several_addresses_the_invite_leaves_by_the_one_of_its_route() {
+    let server = server();
+    let address = server.local_addr().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let toml = format!(
+        "[sip]\nbind = \"udp:127.0.0.2:0,udp:127.0.0.1:0\"\n[trunks.line]\nkind = \"sip\"\naddress = \"{address}\"\noptions_seconds = 0\n"
+    );
+    std::fs::write(file.path(), toml).unwrap();
+    let dialer = dialer_by(file.path());
+    let _call = dialer.place(order(1, Duration::from_secs(45))).unwrap();
+    let invite = next_datagram(&server).await;
+    for header in ["Via: SIP/2.0/UDP 127.0.0.1:", "Contact: <sip:calltaskd@127.0.0.1:"] {
+        assert!(invite.contains(header), "{invite}");
+    }
+}
+
+#[tokio::test]
+async fn over_tcp_too_and_nothing_is_let_in_while_no_connection_is_open() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dialer = dialer_of(listener.local_addr().unwrap(), "transport = \"tcp\"");
+    assert!(dialer.admit().is_none() && dialer.closed_until().is_some());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while dialer.admit().is_none() {
+        assert!(Instant::now() < deadline, "no connection in time");
+        tokio::task::yield_now().await;
+    }
+    let (mut connection, _) = listener.accept().unwrap();
+    connection.set_nonblocking(true).unwrap();
+    let _call = dialer.place(order(1, Duration::from_secs(45))).unwrap();
+    // Nothing was awaited in between, and this runtime has no other thread.
+    let mut bytes = [0; 4_096];
+    let length = connection.read(&mut bytes).expect("an INVITE");
+    assert!(bytes[..length].starts_with(b"INVITE sip:+493010001@127.0.0.1:"));
+    drop((connection, listener));
+    while dialer.admit().is_some() {
+        assert!(Instant::now() < deadline, "its end is noticed");
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Owner;
+use crate::dialer::Admission;
 use crate::dispatcher::attempt::{Attempt, watch};
 use crate::dispatcher::recorder::Ending;
 use crate::domain::ids::CalleeKey;
@@ -24,6 +25,8 @@ struct Pick {
     attempt: Attempt,
     redial: bool,
     slot: Slot,
+    /// Counts with the trunk until the call is placed or put back.
+    admission: Admission,
 }
 
 impl Owner {
@@ -53,7 +56,7 @@ impl Owner {
         let Some(fence) = &self.fence else { return false };
         !self.in_doubt
             && self.claim_due <= now
-            && self.dialer.as_ref().is_some_and(|dialer| dialer.room() > 0)
+            && self.dialer.as_ref().is_some_and(|dialer| dialer.closed_until().is_none())
             && self.tenure.borrow().holds(fence.epoch)
             && self.context.store.feed().unpublished() < self.context.high_water
             && self.open.len() < self.pool.held() as usize + MOST_UNRECORDED
@@ -64,8 +67,8 @@ impl Owner {
         let (now, clock_now) = (Instant::now(), self.context.clock.now());
         let open = self.open_tasks(clock_now);
         let mut picks: Vec<Pick> = Vec::new();
-        let most = self.dialer.as_ref().map_or(0, |dialer| dialer.room()).min(BATCH);
-        while picks.len() < most {
+        while picks.len() < BATCH {
+            let Some(admission) = self.dialer.as_ref().and_then(|dialer| dialer.admit()) else { break };
             // Ready redials go first, up to half.
             let redial = picks.len().is_multiple_of(2);
             let (pool, tasks) = (&mut self.pool, &mut self.tasks);
@@ -86,12 +89,10 @@ impl Owner {
                     tally: candidate.tally,
                     caller_number: slot.caller_number().clone(),
                 };
-                Some(Pick { attempt, redial: candidate.redial, slot })
+                Some((attempt, candidate.redial, slot))
             });
-            match picked {
-                Some(pick) => picks.push(pick),
-                None => break,
-            }
+            let Some((attempt, redial, slot)) = picked else { break };
+            picks.push(Pick { attempt, redial, slot, admission });
         }
         picks
     }
@@ -140,7 +141,7 @@ impl Owner {
 
     /// Places a call, after a last check; gives the callee's key back when the licence was not used.
     fn place(&mut self, pick: Pick, asked: Instant) -> Option<CalleeKey> {
-        let Pick { attempt, mut slot, redial } = pick;
+        let Pick { attempt, mut slot, redial, admission: _admission } = pick;
         let key = attempt.callee.key;
         let clock_now = self.context.clock.now();
         let placing = self.tasks.get_mut(&key.task).and_then(|queue| {

@@ -145,6 +145,7 @@ impl Owner {
         let epoch = self.tenure.borrow_and_update().epoch;
         let Some(epoch) = epoch.filter(|_| !self.context.drain.is_cancelled()) else {
             self.fence = None;
+            self.share(0);
             return self.settle_without_lease().await;
         };
         if self.look_due <= Instant::now() || self.fence.as_ref().is_none_or(|fence| fence.epoch != epoch) {
@@ -153,6 +154,13 @@ impl Owner {
         }
         self.complete_tasks().await?;
         self.claim_round().await
+    }
+
+    /// Tells the trunk how many calls per second come from here.
+    fn share(&self, calls_per_second: u32) {
+        if let Some(dialer) = &self.dialer {
+            dialer.share(&self.id, calls_per_second);
+        }
     }
 
     fn take_reports(&mut self) {
@@ -284,6 +292,9 @@ impl Owner {
             return now;
         }
         let mut until = self.look_due.min(self.save_due);
+        if let Some(opening) = self.dialer.as_ref().and_then(|dialer| dialer.closed_until()) {
+            until = until.min(opening);
+        }
         if let Some(change) = self.pool.next_change() {
             until = until.min(change.max(self.claim_due));
         }

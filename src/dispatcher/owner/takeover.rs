@@ -1,6 +1,7 @@
 //! Looking at the store: what the lease, the service instance and its tasks are now, and whose attempts are open.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Owner;
@@ -69,7 +70,12 @@ impl Owner {
 
     async fn take_up(&mut self, work: Work) -> Result<(), StoreError> {
         let instance = &work.service_instance;
-        self.dialer = self.context.trunks.get(&instance.trunk);
+        let dialer = self.context.trunks.get(&instance.trunk);
+        let stays = dialer.as_ref().zip(self.dialer.as_ref()).is_some_and(|(new, old)| Arc::ptr_eq(new, old));
+        if !stays {
+            self.share(0);
+        }
+        self.dialer = dialer;
         self.meters.set_trunk(&instance.trunk);
         let capacity = self.context.capacity(&instance.trunk);
         let share = capacity.scale(instance.share, work.trunk_load);
@@ -77,6 +83,7 @@ impl Owner {
             let trunk = &instance.trunk;
             tracing::error!(%trunk, "ALARM: the trunk's limits are below the shares on it; every share is scaled down");
         }
+        self.share(if share.max_concurrent == 0 { 0 } else { share.max_cps });
         self.pool.set_limits(share, &instance.caller_numbers);
         self.numbers.set(&instance.caller_numbers);
         let running: Vec<TaskNo> = work.tasks.iter().map(|task| task.no).collect();

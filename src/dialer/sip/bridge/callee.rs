@@ -27,13 +27,6 @@ impl Bridge {
         }
     }
 
-    /// The trunk did its work.
-    fn reached(&self) {
-        if self.around.breaker.well() {
-            tracing::info!(call = %self.call, "the trunk takes calls again");
-        }
-    }
-
     async fn on_progress(&mut self, reply: &Reply) {
         self.heard = true;
         if !(180..190).contains(&reply.status) {
@@ -41,7 +34,7 @@ impl Bridge {
         }
         let now = self.around.clock.now();
         self.ringing_at.get_or_insert(now);
-        self.reached();
+        self.around.gate.well();
         if self.strategy == Strategy::AgentFirst && self.agent.is_none() && self.agent_invitations == 0 {
             let offer = self.agent_voice.said().to_string();
             self.invite_agent(offer).await;
@@ -51,7 +44,7 @@ impl Bridge {
     async fn on_callee_answered(&mut self, reply: Reply) -> Option<Cause> {
         self.answered_at = Some(self.around.clock.now());
         self.around.setup.record(self.began.elapsed());
-        self.reached();
+        self.around.gate.well();
         if let Some(order) = &self.order {
             self.talk_ends = tokio::time::Instant::now() + order.max_talk;
         }

@@ -23,7 +23,7 @@ use metrics::Histogram;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::Breaker;
+use super::gate::Gate;
 use super::header::Header;
 use super::incoming::PeerOffer;
 use super::keeper::{Keeper, Keeping};
@@ -107,7 +107,7 @@ pub struct Surroundings {
     /// What the placeholder offers.
     pub codecs: Vec<Codec>,
     /// Told as soon as the trunk has done its work.
-    pub breaker: Arc<Breaker>,
+    pub gate: Arc<Gate>,
     /// How long callees take to answer.
     pub setup: Histogram,
     /// Cancelled when every call is to end.
