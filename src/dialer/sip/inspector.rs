@@ -1,6 +1,9 @@
 //! Answers to our INVITEs that reach no transaction any more (RFC 3261, section 13.2.2.4): repeated ones are
 //! acknowledged again, those of a second phone, or of a call that was given up, are acknowledged and hung up.
 //!
+//! An answer makes us send something, perhaps to an address that it names, and a BYE ends a call at a phone that knows calls by
+//! their Call-ID alone. So it has to be on the branch of our INVITE, and an unwanted one has to come from where that went.
+//!
 //! It sees every message before the stack does and must not wait: what is to be sent goes to a task of its own. What it
 //! remembers of a call is forgotten when nothing of it can come any more.
 
@@ -43,6 +46,8 @@ enum State {
 #[derive(Debug)]
 struct Entry {
     state: State,
+    /// Of our INVITE: what answers it says it again, whichever phone it comes from.
+    branch: Option<String>,
     /// For an ACK and a BYE.
     dialog: Dialog,
     path: Path,
@@ -66,9 +71,10 @@ impl Answers {
     }
 
     /// An INVITE goes out.
-    pub fn expect(&self, dialog: &Dialog, number: u32, path: &Path) {
-        let entry = Entry { state: State::Pending, dialog: dialog.clone(), path: path.clone(), forget_at: None };
-        self.entries().insert((dialog.call_id.clone(), number), entry);
+    pub fn expect(&self, dialog: &Dialog, number: u32, (invite, path): (&Request, &Path)) {
+        let (branch, dialog, path) = (message::branch(invite), dialog.clone(), path.clone());
+        let entry = Entry { state: State::Pending, branch, dialog, path, forget_at: None };
+        self.entries().insert((entry.dialog.call_id.clone(), number), entry);
     }
 
     /// Its answer was acknowledged.
@@ -93,11 +99,14 @@ impl Answers {
         self.entries().retain(|_, entry| entry.forget_at.is_none_or(|at| at > now));
     }
 
-    fn look_at(&self, response: &Response) {
+    fn look_at(&self, response: &Response, from: Option<&SipAddr>) {
         let Some((call_id, number, tag)) = message::identity(response) else { return };
         let mut entries = self.entries();
         // What we never asked for gets no answer: it could make us send to anybody.
         let Some(entry) = entries.get_mut(&(call_id, number)) else { return };
+        if entry.branch != message::branch(response) {
+            return;
+        }
         let stray = match &entry.state {
             State::Pending => {
                 entry.state = State::Answered(tag);
@@ -106,6 +115,10 @@ impl Answers {
             State::Answered(answered) if *answered == tag => None,
             State::Acknowledged(answered, ack) if *answered == tag => Some(Stray::Again(ack.clone())),
             State::Answered(_) | State::Acknowledged(..) | State::Closed => {
+                let host = |address: &SipAddr| address.addr.host.clone();
+                if from.is_some_and(|from| host(from) != host(&entry.path.address)) {
+                    return;
+                }
                 let unwanted = (entry.dialog.clone(), response.clone(), entry.path.clone());
                 Some(Stray::Unwanted(Box::new(unwanted)))
             }
@@ -134,8 +147,11 @@ impl MessageInspector for Inspector {
             }
         }
         if let Some(answer) = message::is_answer(&message) {
-            self.0.look_at(answer);
+            self.0.look_at(answer, from);
         }
         message
     }
 }
+
+#[cfg(test)]
+mod tests;

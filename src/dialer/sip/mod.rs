@@ -8,6 +8,8 @@ mod breaker;
 mod bridge;
 mod challenge;
 mod dialog;
+mod doorway;
+mod framing;
 mod header;
 mod incoming;
 mod inspector;
@@ -24,6 +26,7 @@ mod sink;
 mod sockets;
 mod stack;
 mod strays;
+mod visit;
 mod voice;
 
 use std::collections::HashSet;

@@ -25,6 +25,7 @@ use super::inspector::{Answers, Inspector};
 use super::message::Reply;
 use super::peer::{Peer, Transport};
 use super::secure::{Secure, Trust};
+use super::sockets::Sockets;
 use super::{challenge, sink, sockets, strays};
 use crate::settings::{Bind, Credentials, HostPort, Sip};
 
@@ -92,12 +93,8 @@ impl Stack {
     pub fn open(settings: &Sip) -> io::Result<Arc<Self>> {
         let end = CancellationToken::new();
         let transports = TransportLayer::new(end.child_token());
-        let mut binds = Vec::new();
-        for bind in &settings.bind {
-            let (connection, address) = sockets::open(bind, settings.certificate.as_ref(), &end)?;
-            transports.add_transport(connection);
-            binds.push(Bind { address, ..*bind });
-        }
+        let Sockets { datagrams, doorways, binds } = sockets::open(settings, &end)?;
+        datagrams.into_iter().for_each(|socket| transports.add_transport(socket));
         let sink = sink::open(sockets::sink_address(settings.public_address.as_ref(), &binds), end.child_token())?;
         let public = settings.public_address.clone();
         let (strays, inbox) = mpsc::unbounded_channel();
@@ -128,6 +125,9 @@ impl Stack {
             secure: Secure::default(),
             end,
         });
+        for doorway in doorways {
+            tokio::spawn(doorway.serve(endpoint.clone(), stack.end.child_token()));
+        }
         tokio::spawn(async move { endpoint.serve().await });
         tokio::spawn(incoming::serve(requests, legs));
         tokio::spawn(strays::keep_tidy(Arc::downgrade(&stack), inbox));
