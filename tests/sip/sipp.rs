@@ -10,8 +10,11 @@ use std::time::Duration;
 use crate::harness::patience::{SOON, until};
 use crate::ports;
 
-/// Longer than any call of these tests.
+/// Longer than any call, besides how long it talks.
 const LIFE_SECONDS: u32 = 90;
+
+/// How long a call lasts that the scenario ends by itself.
+const TALK: &str = "<pause milliseconds=\"700\"/>";
 
 /// How one SIPp is to behave.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +27,8 @@ pub struct Script {
     pub more: &'static str,
     /// How long its pauses are that it leaves open.
     pub pause_millis: u32,
+    /// How long it talks before it hangs up; without it, as long as the scenario says.
+    pub talk_millis: Option<u32>,
     /// How many calls it has.
     pub calls: u32,
     pub tcp: bool,
@@ -31,7 +36,8 @@ pub struct Script {
 
 /// Plays this scenario once.
 pub const fn play(scenario: &'static str) -> Script {
-    Script { scenario, status: "200 OK", more: "X-Nothing: 1", pause_millis: 100, calls: 1, tcp: false }
+    let (status, more) = ("200 OK", "X-Nothing: 1");
+    Script { scenario, status, more, pause_millis: 100, talk_millis: None, calls: 1, tcp: false }
 }
 
 impl Script {
@@ -45,6 +51,10 @@ impl Script {
 
     pub const fn pausing(self, pause_millis: u32) -> Self {
         Self { pause_millis, ..self }
+    }
+
+    pub const fn talking(self, talk_millis: u32) -> Self {
+        Self { talk_millis: Some(talk_millis), ..self }
     }
 
     pub const fn times(self, calls: u32) -> Self {
@@ -66,6 +76,8 @@ impl Script {
         let text = fs::read_to_string(file.with_extension("xml")).unwrap();
         let contact = format!("Contact: <sip:[local_ip]:{port}>");
         let text = text.replace("Contact: <sip:[local_ip]:[local_port]>", &contact);
+        let talk = self.talk_millis.map(|talk| format!("<pause milliseconds=\"{talk}\"/>"));
+        let text = text.replace(TALK, talk.as_deref().unwrap_or(TALK));
         fs::write(to, text.replace("[status]", self.status).replace("[more]", self.more)).unwrap();
     }
 }
@@ -100,6 +112,7 @@ impl Sipp {
         let (port, media) = (chosen(ports.own, ports::free()), ports::free());
         script.write(&folder.join("scenario.xml"), chosen(ports.told, port));
         let log = File::create(folder.join("screen")).unwrap();
+        let life = LIFE_SECONDS + script.talk_millis.unwrap_or(0) / 1_000;
         let child = Command::new(program)
             .current_dir(folder)
             .args([
@@ -117,7 +130,7 @@ impl Sipp {
             // By itself it looks for a port to be controlled by among sixty, which all of them share.
             .args(["-cp", &(media + 6).to_string()])
             .args(["-m", &script.calls.to_string(), "-d", &script.pause_millis.to_string()])
-            .args(["-timeout", &LIFE_SECONDS.to_string(), "-timeout_error"])
+            .args(["-timeout", &life.to_string(), "-timeout_error"])
             .args(["-trace_err", "-error_file", "errors", "-trace_stat", "-stf", "counters", "-fd", "1"])
             .args(["-trace_msg", "-message_file", "messages"])
             .stdin(Stdio::null())

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rsipstack::sip::{Header, HeadersExt, Method, Request, StatusCode};
+use rsipstack::sip::{Header, HeadersExt, Method, Request, StatusCode, Version};
 use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::mpsc;
 
@@ -167,6 +167,10 @@ impl Drop for PeerOffer {
 pub(super) async fn serve(mut requests: mpsc::UnboundedReceiver<Transaction>, legs: Arc<Legs>) {
     while let Some(transaction) = requests.recv().await {
         let within = tag_of(&transaction.original, true).is_some();
+        if transaction.original.version != Version::V2 {
+            answer(transaction, StatusCode::VersionNotSupported);
+            continue;
+        }
         match (within, transaction.original.method) {
             (false, Method::Options) => answer(transaction, StatusCode::OK),
             // Nobody calls this daemon.
