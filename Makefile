@@ -62,6 +62,8 @@ accept: test bench ## The tests, more restarts, those of a million callees and 1
 	@CALLTASKD_TEST_CANCELS=10000 scripts/with-servers.sh $(CARGO) test --release --locked --test cancel -- --nocapture
 	@echo 'accept: an export of a million callees in both formats'
 	@CALLTASKD_TEST_EXPORT_ROWS=1000000 scripts/with-servers.sh $(CARGO) test --locked --test exports a_large_export
+	@echo 'accept: 20,000 spoilt messages over each transport while a hundred calls are up'
+	@CALLTASKD_TEST_MUTATIONS=20000 scripts/with-servers.sh $(CARGO) test --locked --test hostile -- --nocapture
 	@echo 'accept: the dependencies'
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
 	$(CARGO) deny check licenses bans sources

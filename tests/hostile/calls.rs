@@ -40,7 +40,7 @@ impl Calls {
         let (folder, program) = (folder(&format!("{name}-peers")), program());
         certify(&folder);
         let talk_millis = u32::try_from(talk.as_millis()).unwrap();
-        let waits = |scenario| play(scenario).times(HALF);
+        let waits = |scenario| play(scenario).times(HALF).living(talk_millis / 1_000);
         let ends = |scenario| waits(scenario).talking(talk_millis);
         let casts = [
             ("CALLEE", [ends("answers_and_hangs_up"), waits("agent")]),

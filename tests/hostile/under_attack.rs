@@ -102,7 +102,7 @@ async fn calls_go_on_whatever_strangers_send() {
     let seed = number("CALLTASKD_TEST_SEED", 1);
     let mutations = number("CALLTASKD_TEST_MUTATIONS", 2_000);
     println!("seed {seed}, {mutations} mutations over each of UDP, TCP and TLS (CALLTASKD_TEST_SEED, …_MUTATIONS)");
-    let talk = Duration::from_secs(number("CALLTASKD_TEST_TALK_SECONDS", 25 + mutations / 250));
+    let talk = Duration::from_secs(number("CALLTASKD_TEST_TALK_SECONDS", 25 + mutations / 500));
     let began = Instant::now();
     let mut calls = Calls::talking("hostile", talk).await;
     let (live, known) = (calls.messages(), torture::messages());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::harness::patience::{SOON, until};
 use crate::ports;
 
-/// Longer than any call, besides how long it talks.
+/// Longer than any call of a usual length.
 const LIFE_SECONDS: u32 = 90;
 
 /// How long a call lasts that the scenario ends by itself.
@@ -29,6 +29,8 @@ pub struct Script {
     pub pause_millis: u32,
     /// How long it talks before it hangs up; without it, as long as the scenario says.
     pub talk_millis: Option<u32>,
+    /// When it gives up.
+    pub life_seconds: u32,
     /// How many calls it has.
     pub calls: u32,
     pub tcp: bool,
@@ -37,9 +39,11 @@ pub struct Script {
 /// Plays this scenario once.
 pub const fn play(scenario: &'static str) -> Script {
     let (status, more) = ("200 OK", "X-Nothing: 1");
-    Script { scenario, status, more, pause_millis: 100, talk_millis: None, calls: 1, tcp: false }
+    let (pause_millis, talk_millis, life_seconds) = (100, None, LIFE_SECONDS);
+    Script { scenario, status, more, pause_millis, talk_millis, life_seconds, calls: 1, tcp: false }
 }
 
+#[allow(dead_code, reason = "each test binary uses its own part")]
 impl Script {
     pub const fn saying(self, status: &'static str) -> Self {
         Self { status, ..self }
@@ -55,6 +59,11 @@ impl Script {
 
     pub const fn talking(self, talk_millis: u32) -> Self {
         Self { talk_millis: Some(talk_millis), ..self }
+    }
+
+    /// Goes on for this much longer than others.
+    pub const fn living(self, more_seconds: u32) -> Self {
+        Self { life_seconds: self.life_seconds + more_seconds, ..self }
     }
 
     pub const fn times(self, calls: u32) -> Self {
@@ -112,7 +121,6 @@ impl Sipp {
         let (port, media) = (chosen(ports.own, ports::free()), ports::free());
         script.write(&folder.join("scenario.xml"), chosen(ports.told, port));
         let log = File::create(folder.join("screen")).unwrap();
-        let life = LIFE_SECONDS + script.talk_millis.unwrap_or(0) / 1_000;
         let child = Command::new(program)
             .current_dir(folder)
             .args([
@@ -130,7 +138,7 @@ impl Sipp {
             // By itself it looks for a port to be controlled by among sixty, which all of them share.
             .args(["-cp", &(media + 6).to_string()])
             .args(["-m", &script.calls.to_string(), "-d", &script.pause_millis.to_string()])
-            .args(["-timeout", &life.to_string(), "-timeout_error"])
+            .args(["-timeout", &script.life_seconds.to_string(), "-timeout_error"])
             .args(["-trace_err", "-error_file", "errors", "-trace_stat", "-stf", "counters", "-fd", "1"])
             .args(["-trace_msg", "-message_file", "messages"])
             .stdin(Stdio::null())

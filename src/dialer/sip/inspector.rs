@@ -2,7 +2,7 @@
 //! acknowledged again, those of a second phone, or of a call that was given up, are acknowledged and hung up.
 //!
 //! An answer makes us send something, perhaps to an address that it names, and a BYE ends a call at a phone that knows calls by
-//! their Call-ID alone. So it has to be on the branch of our INVITE, and an unwanted one has to come from where that went.
+//! their Call-ID alone. So it has to be on the branch of our INVITE and have our tag, and an unwanted one has to come from where that went.
 //!
 //! It sees every message before the stack does and must not wait: what is to be sent goes to a task of its own. What it
 //! remembers of a call is forgotten when nothing of it can come any more.
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rsipstack::sip::{Header, Request, Response, SipMessage};
+use rsipstack::sip::{Header, HeadersExt, Request, Response, SipMessage};
 use rsipstack::transaction::endpoint::MessageInspector;
 use rsipstack::transport::SipAddr;
 use tokio::sync::mpsc;
@@ -104,7 +104,9 @@ impl Answers {
         let mut entries = self.entries();
         // What we never asked for gets no answer: it could make us send to anybody.
         let Some(entry) = entries.get_mut(&(call_id, number)) else { return };
-        if entry.branch != message::branch(response) {
+        let ours = response.from_header().ok().and_then(|from| from.tag().ok()).flatten();
+        let is_ours = ours.is_some_and(|tag| *tag.value() == entry.dialog.local_tag);
+        if !is_ours || entry.branch != message::branch(response) {
             return;
         }
         let stray = match &entry.state {

@@ -131,7 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Visit<S> {
             }
         }
         // A message has its time from its first byte on, however its bytes are spread over it.
-        if complete || !(began || !self.heard) {
+        if complete || (self.heard && !began) {
             self.since = Instant::now();
         }
         Ok(())

@@ -96,6 +96,10 @@ fn a_strangers_answer_makes_us_send_nothing() {
         forged.headers.push(Header::Via("SIP/2.0/UDP 198.51.100.1:5060;branch=z9hG4bKguess".into()));
         assert!(call.hears(&forged, [192, 0, 2, 1]).is_none(), "it is on a branch that we never sent");
     }
+    let mut forged = call.answer("phone");
+    forged.headers.retain(|header| !matches!(header, Header::From(_)));
+    forged.headers.push(Header::From("<sip:a@198.51.100.1>;tag=guess".into()));
+    assert!(call.hears(&forged, [192, 0, 2, 1]).is_none(), "it has not our tag");
 }
 
 #[test]
