@@ -69,6 +69,8 @@ accept: test bench ## The tests, more restarts, those of a million callees and 1
 	@CALLTASKD_TEST_EXPORT_ROWS=1000000 scripts/with-servers.sh $(CARGO) test --locked --test exports a_large_export
 	@echo 'accept: thousands of calls over SIP'
 	@$(MAKE) --no-print-directory load
+	@echo 'accept: 20,000 spoilt messages over each transport while a hundred calls are up'
+	@CALLTASKD_TEST_MUTATIONS=20000 scripts/with-servers.sh $(CARGO) test --locked --test hostile -- --nocapture
 	@echo 'accept: the dependencies'
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
 	$(CARGO) deny check licenses bans sources

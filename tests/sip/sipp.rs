@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::harness::patience::{SOON, until};
 use crate::ports;
 
-/// Longer than any call of these tests.
+/// Longer than any call of a usual length.
 const LIFE_SECONDS: u32 = 90;
 
 /// The same of a SIPp under load.
@@ -29,6 +29,8 @@ pub struct Script {
     pub pause_millis: u32,
     /// How long it talks, at least and at most, before it hangs up.
     pub talk_millis: (u32, u32),
+    /// When it gives up.
+    pub life_seconds: u32,
     /// How many calls it has.
     pub calls: u32,
     pub tcp: bool,
@@ -44,12 +46,14 @@ pub const fn play(scenario: &'static str) -> Script {
         more: "X-Nothing: 1",
         pause_millis: 100,
         talk_millis: (700, 700),
+        life_seconds: LIFE_SECONDS,
         calls: 1,
         tcp: false,
         under_load: false,
     }
 }
 
+#[allow(dead_code, reason = "each test binary uses its own part")]
 impl Script {
     pub const fn saying(self, status: &'static str) -> Self {
         Self { status, ..self }
@@ -67,13 +71,18 @@ impl Script {
         Self { talk_millis, ..self }
     }
 
+    /// Goes on for this much longer than others.
+    pub const fn living(self, more_seconds: u32) -> Self {
+        Self { life_seconds: self.life_seconds + more_seconds, ..self }
+    }
+
     pub const fn times(self, calls: u32) -> Self {
         Self { calls, ..self }
     }
 
     #[allow(dead_code, reason = "the load test alone needs it")]
     pub const fn under_load(self) -> Self {
-        Self { under_load: true, ..self }
+        Self { under_load: true, life_seconds: LONG_LIFE_SECONDS, ..self }
     }
 
     /// Whether the phone never rings.
@@ -87,12 +96,12 @@ impl Script {
 
     /// What depends on how many calls it has. Its own limit on calls at once would stop it at thousands.
     fn amount(&self) -> Vec<String> {
-        let life = if self.under_load { LONG_LIFE_SECONDS } else { LIFE_SECONDS };
         let amount: &[&str] = match self.under_load {
             true => &["-l", "100000", "-buff_size", "4000000"],
             false => &["-trace_msg", "-message_file", "messages"],
         };
-        amount.iter().map(|word| (*word).to_owned()).chain(["-timeout".to_owned(), life.to_string()]).collect()
+        let life = ["-timeout".to_owned(), self.life_seconds.to_string()];
+        amount.iter().map(|word| (*word).to_owned()).chain(life).collect()
     }
 
     /// The scenario without gaps: SIPp wants to see every status in the file.

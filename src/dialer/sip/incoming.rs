@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rsipstack::sip::{Header, HeadersExt, Method, Request, StatusCode};
+use rsipstack::sip::{Header, HeadersExt, Method, Request, StatusCode, Version};
 use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::mpsc;
 
@@ -103,7 +103,7 @@ impl Legs {
         const NOBODY: Refused = Refused::With(StatusCode::CallTransactionDoesNotExist);
         let call_id = request.call_id_header().map_err(|_| StatusCode::BadRequest)?.value().to_owned();
         let (Some(ours), Some(theirs)) = (tag_of(request, true), tag_of(request, false)) else { return Err(NOBODY) };
-        let number = request.cseq_header().ok().and_then(|cseq| cseq.seq().ok()).ok_or(StatusCode::BadRequest)?;
+        let number = number_of(request).ok_or(StatusCode::BadRequest)?;
         let key = (call_id, ours);
         let mut seats = self.seats();
         let seat = seats.get_mut(&key).ok_or(NOBODY)?;
@@ -127,6 +127,14 @@ impl Legs {
         }
         Ok((key, seat.signals.clone()))
     }
+}
+
+/// Its number in the dialog, if it is one (RFC 3261, sections 8.1.1.5 and 20.16): the other side's later requests have to be
+/// above it, so that what is none must not count.
+fn number_of(request: &Request) -> Option<u32> {
+    let cseq = request.cseq_header().ok()?;
+    let number = cseq.seq().ok()?;
+    (cseq.method().ok()? == request.method && number < 1 << 31).then_some(number)
 }
 
 fn tag_of(request: &Request, to: bool) -> Option<String> {
@@ -193,6 +201,10 @@ impl Drop for PeerOffer {
 pub(super) async fn serve(mut requests: mpsc::UnboundedReceiver<Transaction>, legs: Arc<Legs>) {
     while let Some(transaction) = requests.recv().await {
         let within = tag_of(&transaction.original, true).is_some();
+        if transaction.original.version != Version::V2 {
+            answer(transaction, StatusCode::VersionNotSupported);
+            continue;
+        }
         match (within, transaction.original.method) {
             (false, Method::Options) => answer(transaction, StatusCode::OK),
             // Nobody calls this daemon.
@@ -246,4 +258,37 @@ fn answer(mut transaction: Transaction, status: StatusCode) {
         // An INVITE that was refused waits for its ACK.
         while transaction.original.method == Method::Invite && transaction.receive().await.is_some() {}
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(line: &str, number: &str) -> Request {
+        let text = format!(
+            "{line} SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=theirs\r\n\
+             To: <sip:b@h>;tag=ours\r\nCall-ID: c\r\nCSeq: {number}\r\nContent-Length: 0\r\n\r\n"
+        );
+        Request::try_from(text.as_str()).unwrap()
+    }
+
+    #[test]
+    fn requests_come_into_a_dialog_by_both_tags_and_in_their_order() {
+        let (legs, key) = (Legs::default(), ("c".to_owned(), "ours".to_owned()));
+        let (signals, _inbox) = mpsc::unbounded_channel();
+        legs.enter(key.clone(), signals);
+        legs.confirm(&key, "theirs");
+        let admit = |line: &str, number: &str| legs.admit(&request(line, number)).map(drop);
+        assert_eq!(admit("INFO sip:b@h", "4 BYE"), Err(StatusCode::BadRequest.into()), "another method");
+        assert_eq!(
+            admit("INFO sip:b@h", "4294967295 INFO"),
+            Err(StatusCode::BadRequest.into()),
+            "no number has 32 bits"
+        );
+        assert_eq!(admit("INFO sip:b@h", "4 INFO"), Ok(()), "neither of them counted");
+        assert_eq!(admit("BYE sip:b@h", "4 BYE"), Err(StatusCode::ServerInternalError.into()));
+        assert_eq!(admit("BYE sip:b@h", "5 BYE"), Ok(()));
+        legs.confirm(&key, "another");
+        assert_eq!(admit("BYE sip:b@h", "6 BYE"), Err(StatusCode::CallTransactionDoesNotExist.into()));
+    }
 }

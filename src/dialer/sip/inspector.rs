@@ -1,6 +1,9 @@
 //! Answers to our INVITEs that reach no transaction any more (RFC 3261, section 13.2.2.4): repeated ones are
 //! acknowledged again, those of a second phone, or of a call that was given up, are acknowledged and hung up.
 //!
+//! An answer makes us send something, perhaps to an address that it names, and a BYE ends a call at a phone that knows calls by
+//! their Call-ID alone. So it has to be on the branch of our INVITE and have our tag, and an unwanted one has to come from where that went.
+//!
 //! It sees every message before the stack does and must not wait: what is to be sent goes to a task of its own. What it
 //! remembers of a call is forgotten when nothing of it can come any more.
 
@@ -8,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rsipstack::sip::{Header, Request, Response, SipMessage};
+use rsipstack::sip::{Header, HeadersExt, Request, Response, SipMessage};
 use rsipstack::transaction::endpoint::MessageInspector;
 use rsipstack::transport::SipAddr;
 use tokio::sync::mpsc;
@@ -43,6 +46,9 @@ enum State {
 #[derive(Debug)]
 struct Entry {
     state: State,
+    /// Of our INVITE: what answers it says it again, whichever phone it comes from.
+    /// `None`: it was another run of the daemon that sent the INVITE.
+    branch: Option<String>,
     /// For an ACK and a BYE.
     dialog: Dialog,
     path: Path,
@@ -66,9 +72,13 @@ impl Answers {
     }
 
     /// An INVITE goes out.
-    pub fn expect(&self, dialog: &Dialog, number: u32, path: &Path) {
-        let entry = Entry { state: State::Pending, dialog: dialog.clone(), path: path.clone(), forget_at: None };
-        self.entries().insert((dialog.call_id.clone(), number), entry);
+    pub fn expect(&self, dialog: &Dialog, number: u32, (invite, path): (&Request, &Path)) {
+        let (branch, dialog, path) = (message::branch(invite), dialog.clone(), path.clone());
+        self.enter(number, Entry { state: State::Pending, branch, dialog, path, forget_at: None });
+    }
+
+    fn enter(&self, number: u32, entry: Entry) {
+        self.entries().insert((entry.dialog.call_id.clone(), number), entry);
     }
 
     /// Its answer was acknowledged.
@@ -85,9 +95,10 @@ impl Answers {
         for further in 0..=unrecorded {
             let invite_sequence = dialog.invite_sequence + further;
             let dialog = Dialog { invite_sequence, ..dialog.clone() };
-            self.expect(&dialog, invite_sequence, path);
             let ack = dialog.ack(answer.filter(|_| further == 0));
-            self.acknowledged(&dialog, ack, path);
+            let state = State::Acknowledged(dialog.remote_tag_now(), Box::new((ack, path.clone())));
+            let forget_at = Some(Instant::now() + REPEATS);
+            self.enter(invite_sequence, Entry { state, branch: None, dialog, path: path.clone(), forget_at });
         }
     }
 
@@ -110,11 +121,16 @@ impl Answers {
         self.entries().len()
     }
 
-    fn look_at(&self, response: &Response) {
+    fn look_at(&self, response: &Response, from: Option<&SipAddr>) {
         let Some((call_id, number, tag)) = message::identity(response) else { return };
         let mut entries = self.entries();
         // What we never asked for gets no answer: it could make us send to anybody.
         let Some(entry) = entries.get_mut(&(call_id, number)) else { return };
+        let ours = response.from_header().ok().and_then(|from| from.tag().ok()).flatten();
+        let is_ours = ours.is_some_and(|tag| *tag.value() == entry.dialog.local_tag);
+        if !is_ours || (entry.branch.is_some() && entry.branch != message::branch(response)) {
+            return;
+        }
         let stray = match &entry.state {
             State::Pending => {
                 entry.state = State::Answered(tag);
@@ -123,6 +139,10 @@ impl Answers {
             State::Answered(answered) if *answered == tag => None,
             State::Acknowledged(answered, ack) if *answered == tag => Some(Stray::Again(ack.clone())),
             State::Answered(_) | State::Acknowledged(..) | State::Closed => {
+                let host = |address: &SipAddr| address.addr.host.clone();
+                if from.is_some_and(|from| host(from) != host(&entry.path.address)) {
+                    return;
+                }
                 let unwanted = (entry.dialog.clone(), response.clone(), entry.path.clone());
                 Some(Stray::Unwanted(Box::new(unwanted)))
             }
@@ -151,8 +171,11 @@ impl MessageInspector for Inspector {
             }
         }
         if let Some(answer) = message::is_answer(&message) {
-            self.0.look_at(answer);
+            self.0.look_at(answer, from);
         }
         message
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,7 @@ impl CancelHandle {
 pub(super) async fn send(dialog: &Dialog, outgoing: Outgoing) -> Option<CancelHandle> {
     let Outgoing { stack, request, path, credentials, signals } = outgoing;
     let mut transaction = stack.transaction(request, &path)?;
-    stack.answers.expect(dialog, dialog.invite_sequence, &path);
+    stack.answers.expect(dialog, dialog.invite_sequence, (&transaction.original, &path));
     if transaction.send().await.is_err() {
         stack.answers.close(&dialog.call_id, dialog.invite_sequence);
         return None;
@@ -146,7 +146,7 @@ impl Pending {
         self.stack.answers.close(&self.dialog.call_id, self.dialog.invite_sequence);
         self.dialog.local_sequence = number;
         self.dialog.invite_sequence = number;
-        self.stack.answers.expect(&self.dialog, number, &self.path);
+        self.stack.answers.expect(&self.dialog, number, (&next.original, &self.path));
         drop(self.signals.send(Signal::Renumbered { number, credentials }));
         next.send().await.ok()?;
         Some(next)

@@ -72,6 +72,11 @@ pub(super) fn identity(response: &Response) -> Option<(String, u32, String)> {
     Some((call_id, number, to_tag(response)))
 }
 
+/// What ties a response to its request.
+pub(super) fn branch(message: &impl HeadersExt) -> Option<String> {
+    message.transaction_id().ok().flatten().map(|branch| branch.value().to_owned())
+}
+
 pub(super) fn to_tag(response: &Response) -> String {
     let tag = response.to_header().ok().and_then(|to| to.tag().ok()).flatten();
     tag.map(|tag| tag.value().to_owned()).unwrap_or_default()

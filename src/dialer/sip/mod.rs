@@ -8,6 +8,8 @@ mod breaker;
 mod bridge;
 mod challenge;
 mod dialog;
+mod doorway;
+mod framing;
 mod gate;
 mod header;
 mod incoming;
@@ -29,6 +31,7 @@ mod sink;
 mod sockets;
 mod stack;
 mod strays;
+mod visit;
 mod voice;
 
 use std::collections::HashSet;

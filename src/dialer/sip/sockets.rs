@@ -6,69 +6,64 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use rsipstack::sip::Transport as Via;
-use rsipstack::transport::tcp_listener::TcpListenerConnection;
-use rsipstack::transport::tls::{TlsConfig, TlsListenerConnection};
 use rsipstack::transport::udp::{UdpConnection, UdpInner};
 use rsipstack::transport::{SipAddr, SipConnection};
-use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
+use super::doorway::Doorway;
 use super::peer::Transport;
-use crate::settings::{Bind, Certificate, HostPort};
+use crate::settings::{Bind, Certificate, HostPort, Sip};
 
 /// A burst of calls must fit: the system's own default loses some of it.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// Opens one; gives the address that it has got.
-pub(super) fn open(
-    bind: &Bind,
-    certificate: Option<&Certificate>,
-    end: &CancellationToken,
-) -> io::Result<(SipConnection, SocketAddr)> {
-    listen(bind, certificate, end).map_err(|error| {
-        io::Error::new(error.kind(), format!("sip.bind {}:{}: {error}", bind.transport.as_str(), bind.address))
-    })
+/// All of them, open.
+#[derive(Default)]
+pub(super) struct Sockets {
+    /// On these the library listens.
+    pub datagrams: Datagrams,
+    pub doorways: Vec<Doorway>,
+    /// The addresses that they have got.
+    pub binds: Vec<Bind>,
 }
 
-fn listen(
-    bind: &Bind,
-    certificate: Option<&Certificate>,
-    end: &CancellationToken,
-) -> io::Result<(SipConnection, SocketAddr)> {
-    match bind.transport.into() {
-        Transport::Udp => {
-            let domain = socket2::Domain::for_address(bind.address);
-            let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
-            socket.set_nonblocking(true)?;
-            socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-            socket.bind(&bind.address.into())?;
-            let socket = tokio::net::UdpSocket::from_std(socket.into())?;
-            let address = socket.local_addr()?;
-            let inner =
-                UdpInner { addr: SipAddr { r#type: Some(Via::Udp), addr: address.into() }, conn: Arc::new(socket) };
-            // It awaits nothing.
-            let connection = UdpConnection::attach(inner, None, Some(end.child_token())).now_or_never();
-            let connection = connection.ok_or_else(not_ready)?;
-            Ok((SipConnection::Udp(connection), address))
+/// Opens them.
+pub(super) fn open(settings: &Sip, end: &CancellationToken) -> io::Result<Sockets> {
+    let mut sockets = Sockets::default();
+    for bind in &settings.bind {
+        let address = sockets.listen(bind, settings.certificate.as_ref(), end).map_err(|error| {
+            io::Error::new(error.kind(), format!("sip.bind {}:{}: {error}", bind.transport.as_str(), bind.address))
+        })?;
+        sockets.binds.push(Bind { address, ..*bind });
+    }
+    Ok(sockets)
+}
+
+impl Sockets {
+    fn listen(
+        &mut self,
+        bind: &Bind,
+        certificate: Option<&Certificate>,
+        end: &CancellationToken,
+    ) -> io::Result<SocketAddr> {
+        if Transport::from(bind.transport) != Transport::Udp {
+            let (doorway, address) = Doorway::open(bind, certificate)?;
+            self.doorways.push(doorway);
+            return Ok(address);
         }
-        Transport::Tcp => {
-            // The library binds it later, and says nothing when it cannot.
-            drop(std::net::TcpListener::bind(bind.address)?);
-            let listener = TcpListenerConnection::new(bind.address, None).now_or_never().ok_or_else(not_ready)?;
-            Ok((SipConnection::TcpListener(listener.map_err(io::Error::other)?), bind.address))
-        }
-        Transport::Tls => {
-            drop(std::net::TcpListener::bind(bind.address)?);
-            let own = certificate.ok_or_else(|| io::Error::other("it needs a certificate"))?;
-            let config = TlsConfig {
-                cert: Some(own.chain.clone().into_bytes()),
-                key: Some(own.key.expose_secret().as_bytes().to_vec()),
-                ..TlsConfig::default()
-            };
-            let listener =
-                TlsListenerConnection::new(bind.address, None, config).now_or_never().ok_or_else(not_ready)?;
-            Ok((SipConnection::TlsListener(listener.map_err(io::Error::other)?), bind.address))
-        }
+        let domain = socket2::Domain::for_address(bind.address);
+        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        socket.bind(&bind.address.into())?;
+        let socket = tokio::net::UdpSocket::from_std(socket.into())?;
+        let address = socket.local_addr()?;
+        let inner = UdpInner { addr: SipAddr { r#type: Some(Via::Udp), addr: address.into() }, conn: Arc::new(socket) };
+        // The library's constructor is asynchronous, and awaits nothing.
+        let connection = UdpConnection::attach(inner, None, Some(end.child_token())).now_or_never();
+        let connection = connection.ok_or_else(|| io::Error::other("the socket is not ready"))?;
+        self.datagrams.0.push((address, SipConnection::Udp(connection)));
+        Ok(address)
     }
 }
 
@@ -77,11 +72,9 @@ fn listen(
 pub(super) struct Datagrams(Vec<(SocketAddr, SipConnection)>);
 
 impl Datagrams {
-    /// Takes in a socket, unless it is not for datagrams.
-    pub fn add(&mut self, address: SocketAddr, connection: &SipConnection) {
-        if matches!(connection, SipConnection::Udp(_)) {
-            self.0.push((address, connection.clone()));
-        }
+    /// All of them, for the library to listen on.
+    pub fn connections(&self) -> impl Iterator<Item = SipConnection> + '_ {
+        self.0.iter().map(|(_, connection)| connection.clone())
     }
 
     /// The one to reach an address from.
@@ -101,11 +94,6 @@ fn sender(bound: &[SocketAddr], to: SocketAddr, route: Option<IpAddr>) -> Option
     let on_route = bound.iter().position(|bound| Some(bound.ip()) == route);
     let for_all = || bound.iter().position(|bound| family(bound) && bound.ip().is_unspecified());
     on_route.or_else(for_all).or_else(|| bound.iter().position(family))
-}
-
-/// The library's constructors are asynchronous, and wait for nothing.
-fn not_ready() -> io::Error {
-    io::Error::other("the socket is not ready")
 }
 
 /// The address that the sink is offered at: what peers know us by, else what is bound, else what the system would use.

@@ -20,13 +20,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::dialog::{Dialog, USER_AGENT};
+use super::doorway::Doorway;
 use super::incoming::{self, Legs};
 use super::inspector::{Answers, Inspector};
 use super::message::Reply;
 pub use super::path::{Path, Unreachable};
 use super::peer::{Peer, Transport};
 use super::secure::{Secure, Trust};
-use super::sockets::Datagrams;
+use super::sockets::{Datagrams, Sockets};
 use super::{challenge, sink, sockets, strays};
 use crate::settings::{Bind, Credentials, HostPort, Sip};
 
@@ -66,12 +67,17 @@ pub struct Deaf {
     endpoint: EndpointInnerRef,
     requests: mpsc::UnboundedReceiver<Transaction>,
     legs: Arc<Legs>,
+    doorways: Vec<Doorway>,
+    end: CancellationToken,
 }
 
 impl Deaf {
     /// Begins to read.
     pub fn begin(self) {
-        let Self { endpoint, requests, legs } = self;
+        let Self { endpoint, requests, legs, doorways, end } = self;
+        for doorway in doorways {
+            tokio::spawn(doorway.serve(endpoint.clone(), end.child_token()));
+        }
         tokio::spawn(async move { endpoint.serve().await });
         tokio::spawn(incoming::serve(requests, legs));
     }
@@ -83,13 +89,8 @@ impl Stack {
     pub fn open(settings: &Sip) -> io::Result<(Arc<Self>, Deaf)> {
         let end = CancellationToken::new();
         let transports = TransportLayer::new(end.child_token());
-        let (mut binds, mut datagrams) = (Vec::new(), Datagrams::default());
-        for bind in &settings.bind {
-            let (connection, address) = sockets::open(bind, settings.certificate.as_ref(), &end)?;
-            datagrams.add(address, &connection);
-            transports.add_transport(connection);
-            binds.push(Bind { address, ..*bind });
-        }
+        let Sockets { datagrams, doorways, binds } = sockets::open(settings, &end)?;
+        datagrams.connections().for_each(|socket| transports.add_transport(socket));
         let sink = sink::open(sockets::sink_address(settings.public_address.as_ref(), &binds), end.child_token())?;
         let public = settings.public_address.clone();
         let (strays, inbox) = mpsc::unbounded_channel();
@@ -119,10 +120,10 @@ impl Stack {
             public,
             sink,
             secure: Secure::default(),
-            end,
+            end: end.clone(),
         });
         tokio::spawn(strays::keep_tidy(Arc::downgrade(&stack), inbox));
-        Ok((stack, Deaf { endpoint, requests, legs }))
+        Ok((stack, Deaf { endpoint, requests, legs, doorways, end }))
     }
 
     /// Whether this stack is found where a `Contact` of an earlier run says.
