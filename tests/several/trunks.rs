@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::agreement::assert_agree_after_a_crash;
@@ -14,6 +16,9 @@ use crate::harness::site::{self, Site};
 
 const CALLEES: usize = 40;
 const MISSED: &str = "ALARM: nobody dials for a service instance: no live daemon has its trunk in the settings";
+
+/// A lease's length, the time that nobody may dial for it, and the time between two looks: 32 s, and some more.
+const MISSED_BY: Duration = Duration::from_secs(45);
 
 /// A service instance on the trunk that only the second daemon has.
 fn on_berlin(id: &str, max_concurrent: u32) -> Value {
@@ -51,7 +56,7 @@ async fn what_only_one_daemon_can_dial_is_known_to_all_and_missed_by_all() {
     let ended = Record::read(&record).ended() as u64;
 
     let missed = || site.daemon.has_logged(MISSED).then_some(());
-    until("the alarm of the one that is left", SOON, missed).await;
+    until("the alarm of the one that is left", MISSED_BY, missed).await;
     let told = site.task(&task).await;
     // The ends of the last five calls may not have been written down, and five more begun.
     let (calling, completed) = (counted(&told, "calling"), counted(&told, "completed"));
