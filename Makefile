@@ -67,6 +67,8 @@ accept: test bench ## The tests, more restarts, those of a million callees and 1
 	@CALLTASKD_TEST_CANCELS=10000 scripts/with-servers.sh $(CARGO) test --release --locked --test cancel -- --nocapture
 	@echo 'accept: an export of a million callees in both formats'
 	@CALLTASKD_TEST_EXPORT_ROWS=1000000 scripts/with-servers.sh $(CARGO) test --locked --test exports a_large_export
+	@echo 'accept: a thousand calls over SIP that outlive a daemon which is killed'
+	@CALLTASKD_TEST_LIVE_CALLS=1000 scripts/with-servers.sh $(CARGO) test --locked --test sip survival -- --nocapture
 	@echo 'accept: thousands of calls over SIP'
 	@$(MAKE) --no-print-directory load
 	@echo 'accept: 20,000 spoilt messages over each transport while a hundred calls are up'

@@ -2,7 +2,6 @@
 //! the calls.
 
 use std::path::Path;
-
 use std::time::Duration;
 
 use serde_json::{Value, json};
