@@ -23,6 +23,8 @@ pub struct Sip {
     pub public_address: Option<HostPort>,
     /// What this daemon shows of itself over TLS; there when a TLS address is bound.
     pub certificate: Option<Certificate>,
+    /// The name server that the servers of a trunk's domain are asked of, instead of the system's.
+    pub dns: Option<SocketAddr>,
 }
 
 /// A local address, and how it is spoken on.
@@ -69,7 +71,7 @@ impl Sip {
                 "is needed for an address with tls:; give certificate_file and key_file, or bind without tls:";
             section.problem(Problem::of("certificate_file", Code::Required, message));
         }
-        Self { bind, public_address, certificate }
+        Self { bind, public_address, certificate, dns: section.optional("dns", name_server) }
     }
 }
 
@@ -127,6 +129,14 @@ fn bind(text: &str) -> Parsed<Bind> {
     });
     let message = "must be TRANSPORT:ADDRESS:PORT, like udp:0.0.0.0:5060; the transports are udp, tcp, tls";
     parsed.ok_or_else(|| Problem::new(Code::InvalidValue, message).into())
+}
+
+/// It cannot be looked up by its name.
+fn name_server(value: &Value) -> Parsed<SocketAddr> {
+    let HostPort { host, port } = host_port(value)?;
+    let ip = host.parse::<IpAddr>();
+    let message = "must be the address of a name server, perhaps with a port: 192.0.2.53:53";
+    ip.map(|ip| (ip, port.unwrap_or(53)).into()).map_err(|_| Problem::new(Code::InvalidValue, message).into())
 }
 
 /// The items of a list of texts, or of a text between its commas.

@@ -8,8 +8,10 @@ mod harness;
 
 mod absence;
 mod cases;
+mod domain;
 mod endings;
 mod exchange;
+mod names;
 mod pace;
 mod ports;
 mod proxy;

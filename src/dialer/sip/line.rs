@@ -15,7 +15,8 @@ use super::header::Header;
 use super::judge::Judge;
 use super::keeper::Keeper;
 use super::leg::Invitation;
-use super::servers::{Server, Servers};
+use super::server::Server;
+use super::servers::Servers;
 use super::stack::Stack;
 use crate::clock::Clock;
 use crate::dialer::{CallOrder, Outcome};
@@ -148,8 +149,8 @@ impl Line {
         let domain = self.settings.from_domain.as_deref();
         Invitation {
             call_id: order.call_id.to_string(),
-            uri: server.peer.uri_of_user(&numbers.called(&order.called)),
-            headers: identity(self.settings.identity, &caller, domain.unwrap_or(&server.peer.host)),
+            uri: server.uri_of_user(&numbers.called(&order.called)),
+            headers: identity(self.settings.identity, &caller, domain.unwrap_or(server.host())),
             from: caller,
             from_domain: self.settings.from_domain.clone(),
             offer: None,

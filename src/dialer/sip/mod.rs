@@ -24,8 +24,11 @@ mod message;
 mod pace;
 mod path;
 mod peer;
+mod picking;
+mod resolver;
 pub mod sdp;
 mod secure;
+mod server;
 mod servers;
 mod sink;
 mod sockets;
@@ -90,11 +93,7 @@ impl SipDialer {
         clock: Arc<dyn Clock>,
         metrics: &Metrics,
     ) -> Self {
-        let servers = Servers::new(&settings, stack);
-        servers.keep_connected(stack, &trunk.0);
-        if let Some(every) = settings.options {
-            servers.keep_asking(stack, &trunk.0, every);
-        }
+        let servers = Servers::look_after(&settings, stack, &trunk.0);
         let setup = metrics.histogram(&CALL_SETUP, &[&trunk.0]);
         let gate = Gate::new(trunk.clone(), settings.capacity.max_cps, Instant::now());
         Self(Arc::new(Line {
@@ -158,7 +157,7 @@ pub async fn probe(settings: &Settings) -> std::io::Result<Vec<Probe>> {
     let mut probes = Vec::new();
     for (trunk, settings) in &settings.trunks {
         let Trunk::Sip(settings) = settings else { continue };
-        for server in Servers::new(settings, &stack).in_order() {
+        for server in Servers::at_once(settings, &stack).await.in_order() {
             let answer = server.ping(&stack).await.map_err(|error| error.to_string());
             probes.push(Probe { trunk: trunk.clone(), server: server.peer.to_string(), answer });
         }

@@ -68,9 +68,14 @@ impl Peer {
     /// The URI of somebody whom this server can reach.
     pub fn uri_of_user(&self, user: &str) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        self.uri_at(user, &format!("{host}:{}", self.port))
+    }
+
+    /// The URI of somebody whom it can reach, by the name that it goes by.
+    pub fn uri_at(&self, user: &str, name: &str) -> String {
         match self.transport {
-            Transport::Udp => format!("sip:{user}@{host}:{}", self.port),
-            other => format!("sip:{user}@{host}:{};transport={}", self.port, other.as_str().to_ascii_lowercase()),
+            Transport::Udp => format!("sip:{user}@{name}"),
+            other => format!("sip:{user}@{name};transport={}", other.as_str().to_ascii_lowercase()),
         }
     }
 

@@ -25,6 +25,8 @@ use crate::settings::Certificate;
 pub struct Trust {
     pub authorities: Option<String>,
     pub certificate: Option<Certificate>,
+    /// Whom its server has to be; what its peer is called, when it is not said.
+    pub name: Option<String>,
 }
 
 /// The connections over TLS that are open, and the trust of each server.
@@ -62,7 +64,7 @@ impl Secure {
             ca_certs: trust.authorities.clone().map(String::into_bytes),
             client_cert: certificate.map(|own| own.chain.clone().into_bytes()),
             client_key: certificate.map(|own| own.key.expose_secret().as_bytes().to_vec()),
-            sni_hostname: Some(peer.host.clone()),
+            sni_hostname: Some(trust.name.unwrap_or_else(|| peer.host.clone())),
             ..TlsConfig::default()
         };
         let target = SipAddr { r#type: Some(Via::Tls), addr: address.into() };

@@ -1,185 +1,179 @@
-//! The servers of one trunk: which is tried first, and whether each still answers.
+//! The servers of one trunk: which is tried first, and which there are.
 //!
 //! A call goes on to the next server only where the one before refused a connection or gave a last response: the caller
-//! sees to that. A connection to each server of a trunk over TCP or TLS is kept open by a task of its own, never opened by
-//! a call, so that an INVITE leaves when its call is placed. What is known here of a server's health only orders them; a server that seems down is still the last
-//! resort.
+//! sees to that. What is known of a server's health only orders them; a server that seems down is still the last resort.
+//! Those of a domain are looked up ahead, by a task of its own: a call takes what is known.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
-
-use rsipstack::sip::{Method, Request};
+use std::time::Duration;
 
 use super::peer::{Peer, Transport};
+use super::picking::{self, Rank};
+use super::resolver::{Found, Unresolved};
 use super::secure::Trust;
-use super::stack::{Path, Stack, Unreachable};
+use super::server::Server;
+use super::stack::Stack;
 use crate::retry::Delays;
 use crate::settings::{SipTrunk, TrunkPlace};
 
-/// How long a name's address is used before it is looked up again.
-const FRESH: Duration = Duration::from_secs(60);
+/// A look-up that failed is tried again within this time.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// A connection that was lost is tried again within this time.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// One that held so long was a good one.
-const GOOD: Duration = Duration::from_secs(10);
+/// The servers of one trunk.
+#[derive(Debug, Clone, Default)]
+pub struct Servers(Arc<Mutex<Vec<Ranked>>>);
 
-/// How long a server may take to say that it is there.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// One server.
-#[derive(Debug)]
-pub struct Server {
-    pub peer: Peer,
-    up: AtomicBool,
-    known: Mutex<Option<(Path, Instant)>>,
-}
-
-impl Server {
-    fn new(peer: Peer) -> Self {
-        Self { peer, up: AtomicBool::new(true), known: Mutex::default() }
-    }
-
-    /// Where a trunk's servers are. A domain is asked for its addresses only, not for its services.
-    fn peers(settings: &SipTrunk) -> Vec<Peer> {
-        let transport = Transport::from(settings.transport);
-        match &settings.place {
-            TrunkPlace::Domain(domain) => vec![Peer::new(transport, domain, None)],
-            TrunkPlace::Servers(servers) => {
-                servers.iter().map(|server| Peer::new(transport, &server.host, server.port)).collect()
-            }
-        }
-    }
-
-    /// The way to it: at once, when it was gone lately.
-    pub async fn path(&self, stack: &Stack) -> Result<Path, Unreachable> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((path, _)) = known.filter(|(path, at)| path.is_open() && at.elapsed() < FRESH) {
-            return Ok(path);
-        }
-        let path = stack.path(&self.peer).await?;
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.clone(), Instant::now()));
-        Ok(path)
-    }
-
-    /// The way to it that an INVITE can take without waiting: for datagrams any, else a connection that is open.
-    pub async fn path_now(&self, stack: &Stack) -> Result<Path, Unreachable> {
-        match self.peer.transport {
-            Transport::Udp => self.path(stack).await,
-            _ => self.open_path().ok_or_else(|| Unreachable::unconnected(&self.peer)),
-        }
-    }
-
-    fn open_path(&self) -> Option<Path> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        known.map(|(path, _)| path).filter(Path::is_open)
-    }
-
-    /// Whether a call could be sent to it at this moment.
-    fn is_reachable(&self) -> bool {
-        self.peer.transport == Transport::Udp || self.open_path().is_some()
-    }
-
-    /// Keeps a connection to it, as long as the stack lives.
-    async fn keep_connected(&self, stack: Weak<Stack>, trunk: &str) {
-        let (mut delays, mut failed) = (Delays::up_to(LONGEST_WAIT), false);
-        loop {
-            let Some(held) = stack.upgrade() else { return };
-            let reached = self.path(&held).await;
-            drop(held);
-            match reached {
-                Ok(path) => {
-                    let since = Instant::now();
-                    tracing::info!(trunk, server = %self.peer, "connected to the trunk's server");
-                    failed = false;
-                    path.closed().await;
-                    if since.elapsed() > GOOD {
-                        delays.reset();
-                    }
-                }
-                Err(error) if !std::mem::replace(&mut failed, true) => {
-                    tracing::warn!(trunk, %error, "ALARM: no connection to a server of the trunk");
-                }
-                Err(_) => {}
-            }
-            tokio::time::sleep(delays.next_delay()).await;
-        }
-    }
-
-    /// Asks whether it is there. Any response says so (RFC 3261, section 11).
-    pub async fn ping(&self, stack: &Stack) -> Result<u16, Unreachable> {
-        let path = self.path(stack).await?;
-        let host = if self.peer.host.contains(':') { format!("[{}]", self.peer.host) } else { self.peer.host.clone() };
-        let uri = format!("sip:{host}:{}", self.peer.port);
-        let call_id = format!("options-{}", uuid::Uuid::new_v4().simple());
-        let mut dialog = stack.dialog(&path, &call_id, ("calltaskd", &uri));
-        let options: Request = dialog.question(Method::Options);
-        match tokio::time::timeout(PATIENCE, stack.ask(options, &path, None)).await {
-            Ok(reply) if !reply.local => Ok(reply.status),
-            _ => Err(Unreachable::silent(&self.peer)),
-        }
-    }
-
-    fn note(&self, trunk: &str, answered: &Result<u16, Unreachable>) {
-        let up = answered.is_ok();
-        if self.up.swap(up, Ordering::Relaxed) == up {
-            return;
-        }
-        match answered {
-            Ok(status) => tracing::info!(trunk, server = %self.peer, status, "the trunk's server answers again"),
-            Err(error) => tracing::warn!(trunk, %error, "ALARM: a server of the trunk does not answer"),
-        }
-    }
-}
-
-/// The servers of one trunk, in the order of the settings.
-#[derive(Debug, Clone)]
-pub struct Servers(Vec<Arc<Server>>);
+type Ranked = (Rank, Arc<Server>);
 
 impl Servers {
-    /// Those of a trunk; what it trusts is made known to the stack.
-    pub fn new(settings: &SipTrunk, stack: &Stack) -> Self {
-        let peers = Server::peers(settings);
-        for peer in peers.iter().filter(|peer| peer.transport == Transport::Tls) {
-            let trust = Trust { authorities: settings.ca.clone(), certificate: settings.certificate.clone() };
-            stack.trust(peer.clone(), trust);
+    /// Those of a trunk, which are looked after as long as the stack lives. Those of a domain come a little later.
+    pub fn look_after(settings: &SipTrunk, stack: &Arc<Stack>, trunk: &str) -> Self {
+        let servers = Self::default();
+        let keeper = Keeper {
+            servers: servers.clone(),
+            settings: settings.clone(),
+            stack: Arc::downgrade(stack),
+            trunk: trunk.to_owned(),
+        };
+        match &settings.place {
+            TrunkPlace::Servers(_) => keeper.take(stack, listed(settings)),
+            TrunkPlace::Domain(domain) => {
+                let domain = domain.clone();
+                tokio::spawn(async move { keeper.keep_resolved(&domain).await });
+            }
         }
-        Self(peers.into_iter().map(|peer| Arc::new(Server::new(peer))).collect())
+        servers
     }
 
-    /// Those that answer first, in the order of the settings.
+    /// Those of a trunk at this moment, which nobody looks after.
+    pub async fn at_once(settings: &SipTrunk, stack: &Stack) -> Self {
+        let servers = match &settings.place {
+            TrunkPlace::Servers(_) => listed(settings),
+            TrunkPlace::Domain(domain) => match look_up(settings, stack, domain).await {
+                Ok(found) => named(settings, domain, &found),
+                // Whoever asks it is told that it cannot be reached.
+                Err(_) => {
+                    vec![(Rank::in_list(0), Server::new(Peer::new(settings.transport.into(), domain, None), None))]
+                }
+            },
+        };
+        trust(settings, stack, &servers);
+        let servers = servers.into_iter().map(|(rank, server)| (rank, Arc::new(server)));
+        Self(Arc::new(Mutex::new(servers.collect())))
+    }
+
+    /// Those that answer first; among them by priority, and by chance where their weights say so.
     pub fn in_order(&self) -> Vec<Arc<Server>> {
-        let (up, down): (Vec<_>, Vec<_>) = self.0.iter().cloned().partition(|server| server.up.load(Ordering::Relaxed));
-        up.into_iter().chain(down).collect()
-    }
-
-    /// Keeps a connection to each of them that needs one, as long as the stack lives.
-    pub fn keep_connected(&self, stack: &Arc<Stack>, trunk: &str) {
-        for server in self.0.iter().filter(|server| server.peer.transport != Transport::Udp) {
-            let (server, stack, trunk) = (server.clone(), Arc::downgrade(stack), trunk.to_owned());
-            tokio::spawn(async move { server.keep_connected(stack, &trunk).await });
-        }
+        let (up, down): (Vec<_>, Vec<_>) = self.now().into_iter().partition(|(_, server)| server.is_up());
+        [up, down].into_iter().flat_map(|servers| picking::in_order(servers, draw)).collect()
     }
 
     /// Whether a call could be sent to any of them at this moment.
     pub fn are_reachable(&self) -> bool {
-        self.0.iter().any(|server| server.is_reachable())
+        self.now().iter().any(|(_, server)| server.is_reachable())
     }
 
-    /// Asks each of them again and again, as long as the stack lives.
-    pub fn keep_asking(&self, stack: &Arc<Stack>, trunk: &str, every: Duration) {
-        for server in &self.0 {
-            let (server, stack, trunk) = (server.clone(), Arc::downgrade(stack), trunk.to_owned());
-            tokio::spawn(async move {
-                let mut ticks = tokio::time::interval(every);
-                ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-                loop {
-                    ticks.tick().await;
-                    let Some(stack) = stack.upgrade() else { return };
-                    server.note(&trunk, &server.ping(&stack).await);
+    fn now(&self) -> Vec<Ranked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Who keeps the servers of a trunk.
+struct Keeper {
+    servers: Servers,
+    settings: SipTrunk,
+    stack: Weak<Stack>,
+    trunk: String,
+}
+
+impl Keeper {
+    /// Looks the domain's servers up again and again. When that fails, the last ones stay.
+    async fn keep_resolved(&self, domain: &str) {
+        let (mut delays, mut failed, trunk) = (Delays::up_to(LONGEST_WAIT), false, &self.trunk);
+        loop {
+            let Some(stack) = self.stack.upgrade() else { return };
+            let wait = match look_up(&self.settings, &stack, domain).await {
+                Ok(found) => {
+                    (failed, delays) = (false, Delays::up_to(LONGEST_WAIT));
+                    self.take(&stack, named(&self.settings, domain, &found));
+                    found.fresh
                 }
-            });
+                Err(error) => {
+                    if !std::mem::replace(&mut failed, true) {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(%trunk, domain, error, "ALARM: the servers of the trunk cannot be looked up");
+                    }
+                    delays.next_delay()
+                }
+            };
+            drop(stack);
+            tokio::time::sleep(wait).await;
         }
     }
+
+    /// Makes these the servers of the trunk. One that it had already stays as it is, with what is known of it.
+    fn take(&self, stack: &Stack, servers: Vec<(Rank, Server)>) {
+        trust(&self.settings, stack, &servers);
+        let mut known = self.servers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut *known);
+        for (rank, server) in servers {
+            let same = before.iter().find(|(_, known)| known.peer == server.peer).map(|(_, known)| known.clone());
+            let server = same.unwrap_or_else(|| {
+                tracing::info!(trunk = %self.trunk, server = %server.peer, "a server of the trunk");
+                let server = Arc::new(server);
+                server.look_after(&self.stack, &self.trunk, self.settings.options);
+                server
+            });
+            known.push((rank, server));
+        }
+        for (_, server) in before {
+            if !known.iter().any(|(_, stays)| Arc::ptr_eq(stays, &server)) {
+                tracing::info!(trunk = %self.trunk, server = %server.peer, "a server of the trunk no more");
+                server.leave();
+            }
+        }
+    }
+}
+
+/// The servers that the settings name.
+fn listed(settings: &SipTrunk) -> Vec<(Rank, Server)> {
+    let TrunkPlace::Servers(servers) = &settings.place else { return Vec::new() };
+    let peer = |(index, server): (usize, &crate::settings::HostPort)| {
+        let peer = Peer::new(settings.transport.into(), &server.host, server.port);
+        (Rank::in_list(index), Server::new(peer, None))
+    };
+    servers.iter().enumerate().map(peer).collect()
+}
+
+async fn look_up(settings: &SipTrunk, stack: &Stack, domain: &str) -> Result<Found, Unresolved> {
+    stack.resolver().find(domain, settings.transport.into(), |ip| stack.can_use(ip)).await
+}
+
+/// The servers that were found by a domain.
+fn named(settings: &SipTrunk, domain: &str, found: &Found) -> Vec<(Rank, Server)> {
+    let server = |(rank, address): &(Rank, SocketAddr)| {
+        let peer = Peer::new(settings.transport.into(), &address.ip().to_string(), Some(address.port()));
+        (*rank, Server::new(peer, Some(domain.to_owned())))
+    };
+    found.servers.iter().map(server).collect()
+}
+
+/// Makes known to the stack what the trunk trusts.
+fn trust(settings: &SipTrunk, stack: &Stack, servers: &[(Rank, Server)]) {
+    for (_, server) in servers.iter().filter(|(_, server)| server.peer.transport == Transport::Tls) {
+        let trust = Trust {
+            authorities: settings.ca.clone(),
+            certificate: settings.certificate.clone(),
+            name: Some(server.host().to_owned()),
+        };
+        stack.trust(server.peer.clone(), trust);
+    }
+}
+
+/// A number from 0 to this one.
+fn draw(most: u64) -> u64 {
+    let (_, chance) = uuid::Uuid::new_v4().as_u64_pair();
+    // The highest two bits are the same in all of them.
+    (chance & (u64::MAX >> 2)) % (most + 1)
 }

@@ -26,6 +26,7 @@ use super::inspector::{Answers, Inspector};
 use super::message::Reply;
 pub use super::path::{Path, Unreachable};
 use super::peer::{Peer, Transport};
+use super::resolver::Resolver;
 use super::secure::{Secure, Trust};
 use super::sockets::{Datagrams, Sockets};
 use super::{challenge, sink, sockets, strays};
@@ -46,6 +47,7 @@ pub struct Stack {
     public: Option<HostPort>,
     sink: SocketAddr,
     secure: Secure,
+    resolver: Resolver,
     end: CancellationToken,
 }
 
@@ -120,6 +122,7 @@ impl Stack {
             public,
             sink,
             secure: Secure::default(),
+            resolver: Resolver(settings.dns),
             end: end.clone(),
         });
         tokio::spawn(strays::keep_tidy(Arc::downgrade(&stack), inbox));
@@ -185,8 +188,17 @@ impl Stack {
         }
         let found = tokio::net::lookup_host((peer.host.as_str(), peer.port)).await;
         let mut found = found.map_err(|error| error.to_string())?;
-        let usable = |address: &SocketAddr| self.binds.iter().any(|bind| bind.address.is_ipv4() == address.is_ipv4());
+        let usable = |address: &SocketAddr| self.can_use(address.ip());
         found.find(usable).ok_or_else(|| "its name has no address that we can use".to_owned())
+    }
+
+    /// Whether we have an address of its family.
+    pub fn can_use(&self, ip: IpAddr) -> bool {
+        self.binds.iter().any(|bind| bind.address.is_ipv4() == ip.is_ipv4())
+    }
+
+    pub fn resolver(&self) -> Resolver {
+        self.resolver
     }
 
     /// Says whom a server over TLS must be vouched for by.
