@@ -7,6 +7,7 @@
 mod harness;
 
 mod absence;
+mod baresip;
 mod cases;
 mod domain;
 mod endings;
@@ -19,3 +20,5 @@ mod relay;
 mod sipp;
 mod stop;
 mod survival;
+mod talk;
+mod tone;
