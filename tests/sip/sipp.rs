@@ -15,6 +15,10 @@ const LIFE_SECONDS: u32 = 90;
 /// The same of a SIPp under load.
 const LONG_LIFE_SECONDS: u32 = 300;
 
+/// With many calls answers are repeated late: an ACK that crosses a repeated one would end SIPp's call.
+const ANSWER: &str = "<send retrans=\"500\"><![CDATA[\n\n      SIP/2.0 200";
+const LATE_ANSWER: &str = "<send retrans=\"2000\"><![CDATA[\n\n      SIP/2.0 200";
+
 /// How one SIPp is to behave.
 #[derive(Debug, Clone, Copy)]
 pub struct Script {
@@ -110,6 +114,7 @@ impl Script {
         let contact = format!("Contact: <sip:[local_ip]:{port}>");
         let text = text.replace("Contact: <sip:[local_ip]:[local_port]>", &contact);
         let text = text.replace("[status]", self.status).replace("[more]", self.more);
+        let text = if self.calls > 1 { text.replace(ANSWER, LATE_ANSWER) } else { text };
         let (least, most) = self.talk_millis;
         let text = text.replace("[least_talk]", &least.to_string()).replace("[most_talk]", &most.to_string());
         fs::write(to, text).unwrap();
