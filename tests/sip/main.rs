@@ -15,3 +15,4 @@ mod proxy;
 mod relay;
 mod sipp;
 mod stop;
+mod tools;

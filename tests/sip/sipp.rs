@@ -172,11 +172,3 @@ impl Drop for Sipp {
         drop(self.child.wait());
     }
 }
-
-/// The path of SIPp, which is installed when it is missing.
-pub fn program() -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/sip-tools.sh");
-    let output = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "scripts/sip-tools.sh failed");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
