@@ -7,12 +7,16 @@
 mod harness;
 
 mod absence;
+mod audio;
 mod cases;
 mod endings;
 mod exchange;
+mod namespace;
+mod phone;
 mod ports;
 mod proxy;
 mod relay;
 mod sipp;
 mod stop;
+mod tone;
 mod tools;
