@@ -21,6 +21,9 @@ const FAINT: f64 = tone::AMPLITUDE / 20.0;
 /// Two seconds of audio, in packets of 20 ms.
 const PACKETS: u32 = 100;
 
+/// And after each resumption, two more.
+const RESUMED: u32 = 100;
+
 /// A daemon at one end of the network, two phones at the other, and the task of calling one of them.
 struct Talk {
     callee: Phone,
@@ -61,8 +64,16 @@ impl Talk {
         self.agent.hears(CALLEE_HERTZ).await;
     }
 
-    /// The callee hangs up; each side must have heard the other, and nobody itself.
-    async fn end(mut self) {
+    /// One side puts the other on hold, and comes back. baresip does not record any more then, so packets are counted.
+    async fn hold(&self, holder: &Phone) {
+        holder.press("hold").await;
+        holder.is_silent().await;
+        holder.press("resume").await;
+        holder.carries(2 * u64::from(RESUMED)).await;
+    }
+
+    /// The callee hangs up; each side must have had so many packets of the other's, and nobody heard itself.
+    async fn end(mut self, least: u32) {
         self.callee.hang_up();
         let ended = until("the call's end", SOON, || {
             let ended = self.site.ledger.about("call.ended", &self.task);
@@ -72,7 +83,7 @@ impl Talk {
         assert_tells(ended.data(), "the call", &json!({"result": "ANSWERED", "hangupBy": "CALLEE", "counted": true}));
         for (phone, own) in [(&self.callee, CALLEE_HERTZ), (&self.agent, AGENT_HERTZ)] {
             let packets = phone.finish().await;
-            assert!(packets.sent >= PACKETS && packets.received >= PACKETS, "{packets:?}");
+            assert!(packets.sent >= least && packets.received >= least, "{packets:?}");
             let echo = tone::amplitude(&phone.heard(), own);
             println!("{own} Hz: {packets:?}, an echo of {echo:.1}");
             assert!(echo < FAINT, "who plays {own} Hz hears it at {echo}");
@@ -85,12 +96,23 @@ impl Talk {
 async fn phones_hear_each_other_after_a_placeholder() {
     let Some(talk) = Talk::begin("audio-placeholder", "placeholder").await else { return };
     talk.hear_each_other().await;
-    talk.end().await;
+    talk.end(PACKETS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn phones_hear_each_other_after_a_late_offer() {
     let Some(talk) = Talk::begin("audio-late", "late").await else { return };
     talk.hear_each_other().await;
-    talk.end().await;
+    talk.end(PACKETS).await;
+}
+
+/// Each hold is a new offer that has to reach the other side, and its answer has to come back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_stops_the_audio_until_it_ends() {
+    let Some(talk) = Talk::begin("audio-hold", "placeholder").await else { return };
+    talk.hear_each_other().await;
+    talk.hold(&talk.callee).await;
+    talk.hold(&talk.agent).await;
+    // When one direction alone went on, the other one's packets are missing.
+    talk.end(PACKETS + 2 * RESUMED * 3 / 4).await;
 }

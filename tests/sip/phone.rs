@@ -4,10 +4,13 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::harness::patience::{SOON, until};
+use crate::harness::patience::{SOON, until, within};
 use crate::namespace::Namespace;
 use crate::{tone, tools};
 
@@ -19,6 +22,12 @@ const LOUD: f64 = tone::AMPLITUDE / 2.0;
 
 /// How much of the sound has to have it.
 const LISTENING: usize = 2 * tone::RATE as usize;
+
+/// A phone that sends does so every 20 ms.
+const SILENCE: Duration = Duration::from_millis(700);
+
+/// How many reports both phones may send meanwhile.
+const REPORTS: u64 = 4;
 
 /// Who somebody is.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +45,8 @@ pub struct Phone {
     child: Child,
     folder: PathBuf,
     name: &'static str,
+    /// Where it takes orders.
+    desk: (String, u16),
 }
 
 /// RTP packets of a call, as baresip counts them at its end.
@@ -54,7 +65,7 @@ impl Phone {
         let log = File::create(folder.join("log")).unwrap();
         let child = network
             .command(&program)
-            .arg("-4")
+            .args(["-4", "-s"])
             .args(["-f".as_ref(), folder.as_os_str()])
             .args(["-t", &LIFE_SECONDS.to_string()])
             .stdin(Stdio::null())
@@ -62,7 +73,7 @@ impl Phone {
             .stderr(log)
             .spawn()
             .unwrap();
-        let phone = Self { child, folder, name: owner.name };
+        let phone = Self { child, folder, name: owner.name, desk: (network.far_address.clone(), desk(owner.port)) };
         phone.says("baresip is ready.").await;
         phone
     }
@@ -74,6 +85,27 @@ impl Phone {
     async fn says(&self, text: &str) {
         let what = format!("the {} to say {text:?} ({})", self.name, self.folder.display());
         until(&what, SOON, || self.log().contains(text).then_some(())).await;
+    }
+
+    /// Presses a key, which baresip calls a command; it must be done.
+    pub async fn press(&self, key: &str) {
+        let what = format!("the {} to take {key:?}", self.name);
+        let answer = within(&what, SOON, self.order(key)).await.unwrap();
+        assert!(answer.contains("\"ok\":true"), "{key}: {answer}");
+    }
+
+    async fn order(&self, key: &str) -> std::io::Result<String> {
+        let mut desk = TcpStream::connect((self.desk.0.as_str(), self.desk.1)).await?;
+        let order = format!("{{\"command\":{key:?}}}");
+        // A netstring: the length, a colon, the text, a comma.
+        desk.write_all(format!("{}:{order},", order.len()).as_bytes()).await?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"},") {
+            if desk.read_buf(&mut answer).await? == 0 {
+                break;
+            }
+        }
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
     /// Hangs up, and goes.
@@ -100,6 +132,34 @@ impl Phone {
         .await;
     }
 
+    /// How many packets went between the phones of its network: everything else comes from outside.
+    fn packets_between(&self) -> u64 {
+        let interfaces = fs::read_to_string(format!("/proc/{}/net/dev", self.child.id())).unwrap();
+        let loopback = interfaces.lines().find_map(|line| line.trim().strip_prefix("lo:")).unwrap();
+        loopback.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Waits until this many packets have gone between the phones from now on.
+    pub async fn carries(&self, packets: u64) {
+        let before = self.packets_between();
+        let what = format!("{packets} packets between the phones ({})", self.folder.display());
+        until(&what, SOON, || (self.packets_between() >= before + packets).then_some(())).await;
+    }
+
+    /// Waits until nothing has gone between the phones for a while, but perhaps a report (RTCP).
+    pub async fn is_silent(&self) {
+        let what = format!("silence between the phones ({})", self.folder.display());
+        let (mut before, mut since) = (self.packets_between(), Instant::now());
+        until(&what, SOON, || {
+            let now = self.packets_between();
+            if now > before + REPORTS {
+                (before, since) = (now, Instant::now());
+            }
+            (since.elapsed() >= SILENCE).then_some(())
+        })
+        .await;
+    }
+
     /// Waits for the end of its call, and gives what went to and fro.
     pub async fn finish(&self) -> Packets {
         let what = format!("the end of the {}'s call ({})", self.name, self.folder.display());
@@ -121,6 +181,11 @@ impl Drop for Phone {
     }
 }
 
+/// Away from the port for SIP: the next one is that of SIP over TLS.
+const fn desk(port: u16) -> u16 {
+    port + 1_000
+}
+
 fn configure(network: &Namespace, folder: &Path, owner: Owner<'_>) {
     let Owner { name, user, port, hertz } = owner;
     let address = &network.far_address;
@@ -136,8 +201,10 @@ fn configure(network: &Namespace, folder: &Path, owner: Owner<'_>) {
          ausrc_srate {rate}\nauplay_srate {rate}\nausrc_channels 1\nauplay_channels 1\n\
          rtp_ports {first}-{last}\nrtp_stats yes\nsnd_path {folder_text}/heard\n\
          module_path {modules}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
+         ctrl_tcp_listen {address}:{desk}\nmodule_app ctrl_tcp.so\n\
          module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n",
         rate = tone::RATE,
+        desk = desk(port),
         first = port * 4,
         last = port * 4 + 30,
         modules = "/usr/lib/baresip/modules",
