@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::tools;
+
 const PREFIX: &str = "calltaskd-test-";
 
 /// Networks of four addresses in 10.213.0.0/16.
@@ -28,6 +30,8 @@ pub struct Namespace {
 impl Namespace {
     /// `None`, said aloud, where this user may not make any.
     pub fn open() -> Option<Self> {
+        // With it comes the program `ip`.
+        tools::path("baresip");
         sweep();
         let (process, opened) = (std::process::id(), OPENED.fetch_add(1, Ordering::Relaxed));
         let name = format!("{PREFIX}{process}-{opened}");
@@ -36,7 +40,8 @@ impl Namespace {
             let why = String::from_utf8_lossy(&added.stderr);
             assert!(is_forbidden(&why), "ip netns add: {why}");
             // Past the test's own output, which nobody sees when it succeeds.
-            writeln!(std::io::stderr(), "skipped: this user may make no network namespace ({})", why.trim()).unwrap();
+            let mut aloud = std::io::stderr().lock();
+            writeln!(aloud, "skipped: this user may make no network namespace ({})", why.trim()).unwrap();
             return None;
         }
         let (near_address, far_address) = free_network(process.wrapping_add(u32::from(opened) << 7));
