@@ -143,7 +143,7 @@ check_counts() {
     say "$calls calls: so say the daemon, the carrier and the agent"
 }
 
-sipp=$("$root/scripts/sip-tools.sh")
+sipp=$("$root/scripts/sip-tools.sh" sipp)
 (cd "$root" && cargo build --locked)
 rm -rf "$demo"
 mkdir -p "$demo"

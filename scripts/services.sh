@@ -30,8 +30,6 @@ services=$root/target/services
 rabbit_home=$services/rabbitmq
 node=calltaskd@localhost
 rabbit_log=$rabbit_home/log/$node.log
-policy=/usr/sbin/policy-rc.d
-policy_mark="temporary, by calltaskd's scripts/services.sh"
 demo_pid_file=$root/target/demo/calltaskd.pid
 
 declare -A port=()
@@ -43,7 +41,8 @@ die() {
     exit 1
 }
 
-is_root() { ((EUID == 0)); }
+# shellcheck source=scripts/packages.sh
+source "$root/scripts/packages.sh"
 
 show_tail() {
     local file
@@ -89,53 +88,15 @@ missing_packages() {
     rabbit_installed || echo rabbitmq-server
 }
 
-as_root() {
-    if is_root; then "$@"; else sudo "$@"; fi
-}
-
-# Without it the packages would start servers on the standard ports, and fail
-# to be installed where those are taken.
-forbid_system_services() {
-    [[ ! -e $policy ]] || return 0
-    printf '#!/bin/sh\n# %s\nexit 101\n' "$policy_mark" | as_root tee "$policy" >/dev/null &&
-        as_root chmod 755 "$policy"
-}
-
-# Knows its own by the mark: one that was there before stays, one that a killed
-# run left behind goes.
-allow_system_services() {
-    if grep -qsF "$policy_mark" "$policy"; then as_root rm -f "$policy"; fi
-}
-
-# In a subshell, so that its traps end with it.
-install_packages() (
-    log=$1
-    shift
-    apt=(env DEBIAN_FRONTEND=noninteractive apt-get -y -o DPkg::Lock::Timeout=300)
-    trap allow_system_services EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
-    forbid_system_services || exit
-    # One repository out of order need not be one that matters.
-    as_root "${apt[@]}" update >"$log" 2>&1 || say "apt-get update failed; going on with the lists at hand"
-    as_root "${apt[@]}" install --no-install-recommends "$@" >>"$log" 2>&1
-)
-
 install() {
     local log=$services/install.log missing
-    allow_system_services
+    tidy_policy
     mapfile -t missing < <(missing_packages)
     if ((${#missing[@]} == 0)); then
         say "the packages are installed"
         return
     fi
-    command -v apt-get >/dev/null || die "this is no Debian: install ${missing[*]} by other means"
-    is_root || { command -v sudo >/dev/null && sudo true; } || die "installing ${missing[*]} needs root or sudo"
-    say "installing ${missing[*]} (log: $log)"
-    if ! install_packages "$log" "${missing[@]}"; then
-        show_tail "$log"
-        die "${missing[*]} could not be installed"
-    fi
+    install_packages "$log" "${missing[@]}"
     mapfile -t missing < <(missing_packages)
     ((${#missing[@]} == 0)) || die "the packages are installed, but not where Debian has them: ${missing[*]}"
     say "installed"

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,8 +10,8 @@ use crate::harness::orders;
 use crate::harness::patience::{SOON, until};
 use crate::harness::plan::Plan;
 use crate::harness::site::{Site, folder};
-use crate::ports;
-use crate::sipp::{Counted, Ports, Sipp, play, program};
+use crate::sipp::{Counted, Ports, Sipp, play};
+use crate::{certificate, ports, tools};
 
 const HALF: u32 = 50;
 const LONGEST_TALK_SECONDS: u32 = 3_600;
@@ -37,8 +36,8 @@ pub struct Calls {
 impl Calls {
     /// Returns when all of them talk.
     pub async fn talking(name: &str, talk: Duration) -> Self {
-        let (folder, program) = (folder(&format!("{name}-peers")), program());
-        certify(&folder);
+        let (folder, program) = (folder(&format!("{name}-peers")), tools::path("sipp"));
+        certificate::issue(&folder);
         let talk_millis = u32::try_from(talk.as_millis()).unwrap();
         let waits = |scenario| play(scenario).times(HALF).living(talk_millis / 1_000);
         let ends = |scenario| waits(scenario).talking((talk_millis, talk_millis));
@@ -141,18 +140,6 @@ fn settings(folder: &Path) -> ([u16; 3], String) {
         format!("certificate_file = {:?}\nkey_file = {:?}", folder.join("server.pem"), folder.join("server.key"));
     let bind = format!("udp:127.0.0.1:{udp},tcp:127.0.0.1:{tcp},tls:127.0.0.1:{tls}");
     (ports, format!("[sip]\nbind = \"{bind}\"\n{files}\n"))
-}
-
-/// An authority, and a certificate of the daemon that it signed.
-fn certify(folder: &Path) {
-    let run = |arguments: &str| {
-        let output = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output().unwrap();
-        assert!(output.status.success(), "openssl {arguments}: {output:?}");
-    };
-    run("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test-authority -keyout ca.key -out ca.pem");
-    run("req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr");
-    fs::write(folder.join("names"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n").unwrap();
-    run("x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem");
 }
 
 fn messages_of(answer: &str) -> Vec<Vec<u8>> {

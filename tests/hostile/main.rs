@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends at once")]
 
+#[path = "../sip/certificate.rs"]
+mod certificate;
 #[path = "../harness/mod.rs"]
 mod harness;
 #[path = "../sip/ports.rs"]
@@ -9,6 +11,8 @@ mod ports;
 #[allow(dead_code, reason = "the tests of calls use the rest of it")]
 #[path = "../sip/sipp.rs"]
 mod sipp;
+#[path = "../sip/tools.rs"]
+mod tools;
 
 mod attacker;
 mod calls;

@@ -14,6 +14,8 @@ mod ports;
 #[allow(dead_code, reason = "the tests of calls over SIP use all of it")]
 #[path = "../sip/sipp.rs"]
 mod sipp;
+#[path = "../sip/tools.rs"]
+mod tools;
 mod usage;
 
 use std::collections::HashSet;
@@ -67,7 +69,7 @@ struct Load {
 
 impl Load {
     async fn begin(name: &str, size: Size) -> Self {
-        let (program, peers) = (sipp::program(), folder(&format!("{name}-peers")));
+        let (program, peers) = (tools::path("sipp"), folder(&format!("{name}-peers")));
         let talk = u32::try_from(size.talk.as_millis()).unwrap();
         let phone = play("answers_and_holds").times(size.calls).pausing(talk).under_load();
         let voice = play("agent").times(size.calls).pausing(1).under_load();

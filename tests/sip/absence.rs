@@ -7,8 +7,8 @@ use crate::cases::{answered, assert_tells, case};
 use crate::exchange::{Case, Exchange, Other};
 use crate::harness::patience::{SOON, until};
 use crate::harness::site::folder;
-use crate::ports;
-use crate::sipp::{Counted, Ports, Sipp, play, program};
+use crate::sipp::{Counted, Ports, Sipp, play};
+use crate::{ports, tools};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_do_not_answer() {
@@ -44,7 +44,7 @@ async fn a_trunk_without_a_connection_gets_its_calls_when_there_is_one() {
     until("the daemon to miss the connection", SOON, || exchange.site.daemon.has_logged(said).then_some(())).await;
     let script = play("answers_and_hangs_up").over_tcp();
     let folder = folder("unconnected-carrier");
-    let carrier = Sipp::launch(&program(), &folder, script, Ports { own: port, told: 0 });
+    let carrier = Sipp::launch(&tools::path("sipp"), &folder, script, Ports { own: port, told: 0 });
     let ended = exchange.ended("absent").await;
     assert_tells(ended[0].data(), "absent", &json!({"result": "ANSWERED", "attempt": 1}));
     assert_eq!(carrier.finish(SOON).await, Counted { successful: 1, failed: 0 });

@@ -8,7 +8,8 @@ use crate::harness::patience::{SOON, until};
 use crate::harness::plan::Plan;
 use crate::harness::site::{Site, folder};
 use crate::names::{NameServer, Service};
-use crate::sipp::{Counted, Ports, Script, Sipp, play, program};
+use crate::sipp::{Counted, Ports, Script, Sipp, play};
+use crate::tools;
 
 const SERVICE: &str = "_sip._udp.carrier.test.";
 
@@ -42,7 +43,7 @@ async fn call(site: &Site, task: &str, index: usize) {
 }
 
 async fn launch(peers: &Path, name: &str, script: Script) -> Sipp {
-    let sipp = Sipp::launch(&program(), &peers.join(name), script, Ports::default());
+    let sipp = Sipp::launch(&tools::path("sipp"), &peers.join(name), script, Ports::default());
     sipp.listening().await;
     sipp
 }

@@ -16,9 +16,9 @@ use crate::harness::orders;
 use crate::harness::patience::{SOON, until};
 use crate::harness::plan::Plan;
 use crate::harness::site::{Site, folder};
-use crate::ports;
 use crate::relay::Relay;
-use crate::sipp::{Counted, Ports, Script, Sipp, program};
+use crate::sipp::{Counted, Ports, Script, Sipp};
+use crate::{ports, tools};
 
 /// Above Timer B, with which a trunk that says nothing is given up.
 const LONGEST_CALL: Duration = Duration::from_secs(50);
@@ -124,7 +124,7 @@ impl Exchange {
     }
 
     async fn start(name: &str, cases: &[Case]) -> (Self, Vec<(Case, Player, Player)>) {
-        let (program, folder) = (program(), folder(&format!("{name}-peers")));
+        let (program, folder) = (tools::path("sipp"), folder(&format!("{name}-peers")));
         let (mut players, mut more) = (Vec::new(), sip_settings());
         for case in cases {
             let relay = if case.loses_each_once { Some(Relay::open().await) } else { None };
@@ -192,6 +192,14 @@ impl Exchange {
     pub fn has_sent(&self, who: &str, text: &str) -> bool {
         let messages = std::fs::read_to_string(self.peers.join(who).join("messages")).unwrap_or_default();
         messages.split("-----------").any(|message| message.contains("message sent") && message.contains(text))
+    }
+
+    /// How many proxies wanted to stay in the route of the first INVITE that a SIPp got.
+    pub fn routes_of(&self, who: &str) -> usize {
+        let messages = std::fs::read_to_string(self.peers.join(who).join("messages")).unwrap_or_default();
+        let mut messages = messages.split("-----------");
+        let invite = messages.find(|message| message.contains("message received") && message.contains("\nINVITE "));
+        invite.map_or(0, |invite| invite.lines().filter(|line| line.starts_with("Record-Route:")).count())
     }
 
     /// The event of each call of the case of this name.

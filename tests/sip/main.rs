@@ -7,18 +7,21 @@
 mod harness;
 
 mod absence;
-mod baresip;
+mod audio;
 mod cases;
+mod certificate;
 mod domain;
 mod endings;
 mod exchange;
 mod names;
+mod namespace;
 mod pace;
+mod phone;
 mod ports;
 mod proxy;
 mod relay;
 mod sipp;
 mod stop;
 mod survival;
-mod talk;
 mod tone;
+mod tools;

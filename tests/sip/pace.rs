@@ -9,7 +9,8 @@ use crate::harness::orders;
 use crate::harness::patience::{SOON, until};
 use crate::harness::plan::Plan;
 use crate::harness::site::{Site, folder};
-use crate::sipp::{Counted, Ports, Sipp, play, program};
+use crate::sipp::{Counted, Ports, Sipp, play};
+use crate::tools;
 
 const CPS: u32 = 20;
 const CALLEES: u32 = 260;
@@ -33,7 +34,7 @@ async fn begin(carrier: u16, agent: u16) -> (Site, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_overloaded_carrier_is_slowed_down_for_and_gets_all_again_when_it_is_well() {
-    let (program, folder) = (program(), folder("pace-peers"));
+    let (program, folder) = (tools::path("sipp"), folder("pace-peers"));
     let launch = |name: &str, script| Sipp::launch(&program, &folder.join(name), script, Ports::default());
     let carrier = launch("carrier", play("is_overloaded_at_first").times(10_000));
     let agent = launch("agent", play("agent").times(CALLEES));

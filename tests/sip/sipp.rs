@@ -229,16 +229,3 @@ impl Drop for Sipp {
         drop(self.child.wait());
     }
 }
-
-/// The path of SIPp, which is installed when it is missing.
-pub fn program() -> String {
-    tool("sipp")
-}
-
-/// The path of a program of `scripts/sip-tools.sh`, which installs it when it is missing.
-pub fn tool(name: &str) -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/sip-tools.sh");
-    let output = Command::new(script).arg(name).stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "{name} is missing, and scripts/sip-tools.sh could not install it");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}

@@ -1,45 +1,62 @@
-//! Tones: written as a file that a phone plays, and found again in the file of what a phone heard. Amplitudes are those
-//! of 16-bit samples.
+//! Tones: made, written as a wave file, and found again in what somebody heard.
 
 use std::f64::consts::TAU;
-use std::fs;
 use std::path::Path;
 
-pub const SAMPLES_PER_SECOND: u32 = 8_000;
+/// Telephone audio: samples a second.
+pub const RATE: u32 = 8_000;
 
-/// A WAV file of one channel with this tone.
-pub fn write(path: &Path, hertz: f64, amplitude: f64, seconds: u32) {
-    let samples = (0..seconds * SAMPLES_PER_SECOND)
-        .map(|index| amplitude * (TAU * hertz * f64::from(index) / f64::from(SAMPLES_PER_SECOND)).sin());
-    #[allow(clippy::cast_possible_truncation, reason = "an amplitude of 16 bits")]
-    let data: Vec<u8> = samples.flat_map(|sample| (sample as i16).to_le_bytes()).collect();
-    let size = u32::try_from(data.len()).unwrap();
-    let mut file = b"RIFF".to_vec();
-    file.extend((36 + size).to_le_bytes());
-    file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    file.extend(SAMPLES_PER_SECOND.to_le_bytes());
-    file.extend((2 * SAMPLES_PER_SECOND).to_le_bytes());
-    file.extend(b"\x02\0\x10\0data");
-    file.extend(size.to_le_bytes());
-    file.extend(data);
-    fs::write(path, file).unwrap();
+/// How loud the tones are; the samples go up to 32,767.
+pub const AMPLITUDE: f64 = 8_000.0;
+
+/// Writes a tone of this frequency as a wave file of one channel with samples of 16 bits.
+pub fn write(file: &Path, hertz: f64, seconds: u32) {
+    let samples = (0..RATE * seconds).map(|index| {
+        let angle = TAU * hertz * f64::from(index) / f64::from(RATE);
+        (AMPLITUDE * angle.sin()) as i16
+    });
+    let sound: Vec<u8> = samples.flat_map(i16::to_le_bytes).collect();
+    let length = u32::try_from(sound.len()).unwrap();
+    let mut wave = Vec::from(*b"RIFF");
+    wave.extend((36 + length).to_le_bytes());
+    wave.extend(*b"WAVEfmt ");
+    wave.extend(16_u32.to_le_bytes());
+    // PCM, and one channel.
+    wave.extend([1, 0, 1, 0]);
+    wave.extend(RATE.to_le_bytes());
+    wave.extend((RATE * 2).to_le_bytes());
+    // Two bytes a sample, of sixteen bits.
+    wave.extend([2, 0, 16, 0]);
+    wave.extend(*b"data");
+    wave.extend(length.to_le_bytes());
+    wave.extend(sound);
+    std::fs::write(file, wave).unwrap();
 }
 
-/// The samples of a WAV file of one channel, which may still be open: what its header says of its length is not read.
-pub fn read(path: &Path) -> Vec<f64> {
-    let file = fs::read(path).unwrap();
-    let Some(data) = file.windows(4).position(|window| window == b"data") else { return Vec::new() };
-    let pairs = file.get(data + 8..).unwrap_or_default().chunks_exact(2);
-    pairs.map(|pair| f64::from(i16::from_le_bytes([pair[0], pair[1]]))).collect()
+/// The samples of a wave file as [`write`] makes it, also of one that is still being written.
+pub fn read(file: &Path) -> Vec<i16> {
+    let wave = std::fs::read(file).unwrap();
+    let Some(data) = wave.windows(4).position(|bytes| bytes == b"data") else { return Vec::new() };
+    let sound = wave.get(data + 8..).unwrap_or_default();
+    sound.chunks_exact(2).map(|sample| i16::from_le_bytes([sample[0], sample[1]])).collect()
 }
 
-/// The amplitude of this tone in the samples, by Goertzel's algorithm.
-pub fn amplitude(samples: &[f64], hertz: f64) -> f64 {
-    let step = TAU * hertz / f64::from(SAMPLES_PER_SECOND);
+/// How loud a tone of this frequency is in what was heard (Goertzel's algorithm).
+pub fn amplitude(heard: &[i16], hertz: f64) -> f64 {
+    let turn = 2.0 * (TAU * hertz / f64::from(RATE)).cos();
     let (mut last, mut before) = (0.0, 0.0);
-    for sample in samples {
-        (last, before) = (sample + 2.0 * step.cos() * last - before, last);
+    for sample in heard {
+        (last, before) = (f64::from(*sample) + turn * last - before, last);
     }
-    let power: f64 = last * last + before * before - 2.0 * step.cos() * last * before;
-    2.0 * power.max(0.0).sqrt() / f64::from(u32::try_from(samples.len()).unwrap())
+    let power = last * last + before * before - turn * last * before;
+    2.0 * power.max(0.0).sqrt() / heard.len().max(1) as f64
+}
+
+#[test]
+fn a_tone_is_found_and_no_other() {
+    let heard: Vec<i16> =
+        (0..RATE).map(|index| (1_000.0 * (TAU * 440.0 * f64::from(index) / f64::from(RATE)).sin()) as i16).collect();
+    assert!((990.0..1_010.0).contains(&amplitude(&heard, 440.0)), "{}", amplitude(&heard, 440.0));
+    assert!(amplitude(&heard, 880.0) < 10.0, "{}", amplitude(&heard, 880.0));
+    assert!(amplitude(&[], 440.0) < 1.0);
 }
