@@ -1,5 +1,5 @@
 //! Everything that goes wrong in production, drawn from a seed, while an upstream and a downstream system and a carrier
-//! each keep a ledger of their own; then a checker that shares no code with the daemon joins the ledgers with a dump
+//! that is called over SIP each keep a ledger of their own; then a checker that shares no code with the daemon joins the ledgers with a dump
 //! of the database.
 //!
 //! `make chaos MINUTES=5 SEED=…` shows it happen; without either it is the minute that is part of `make test`.
@@ -9,7 +9,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends at once")]
 
+mod aftermath;
 mod book;
+mod carrier;
 mod checker;
 mod consumer;
 mod fleet;
@@ -17,6 +19,8 @@ mod fleet;
 mod harness;
 mod nemesis;
 mod plan;
+#[path = "../sip/ports.rs"]
+mod ports;
 mod producer;
 mod run;
 mod witness;

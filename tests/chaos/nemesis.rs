@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 
+use super::aftermath::Aftermath;
 use super::book::{Book, now};
 use super::fleet::{Condition, Fleet};
 use super::plan::Scale;
@@ -78,10 +79,11 @@ impl Nemesis {
     }
 
     /// Does its worst until its time is over and each kind has come, then lets everybody recover.
-    pub async fn rage(mut self, fleet: &mut Fleet) {
+    pub async fn rage(mut self, fleet: &mut Fleet, aftermath: &Aftermath) {
         while Instant::now() < self.ends || !self.drawn.is_empty() {
             let pause = Duration::from_millis(self.dice.gen_range(4_000..14_000));
             self.wait(fleet, Instant::now() + pause).await;
+            aftermath.remember_the_warm_up(fleet, self.began.elapsed());
             let fault = self.drawn.pop().unwrap_or_else(|| Fault::draw(&mut self.dice));
             let victim = self.moment(fleet, fault).await;
             self.strike(fleet, fault, victim).await;

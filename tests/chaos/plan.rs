@@ -23,12 +23,34 @@ const NUMBER_SLOTS: u32 = 220;
 const PACE: u32 = 110;
 /// The limits of a call.
 const RING_AND_TALK_SECONDS: u32 = 10;
+/// How long a phone rings, and how long a call lasts: some beyond the task's limit.
+pub const RING_MILLIS: [u64; 2] = [200, 2_000];
+pub const TALK_MILLIS: [u64; 2] = [500, 10_500];
+/// The trunk of all service instances.
+const TRUNK: &str = "carrier";
+/// So old may a daemon be at least whose memory is looked at, and such a part of the run is a warm-up.
+pub const WARM_UP: f64 = 0.4;
+/// A shorter run says nothing about memory.
+pub const LONG: Duration = Duration::from_secs(290);
 /// What a run has if nobody says otherwise.
 const MINUTES: f64 = 1.0;
 const SEED: u64 = 20_261_125;
-const CALLEES_A_MINUTE: f64 = 8_000.0;
+const CALLEES_A_MINUTE: f64 = 4_000.0;
 /// Callees of one import.
 const ROWS: usize = 100;
+
+/// What becomes of a call at the carrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Answers,
+    RingsOn,
+    IsBusy,
+    IsUnknown,
+}
+
+/// How often each is drawn.
+pub const ENDINGS: [(Ending, u32); 4] =
+    [(Ending::Answers, 70), (Ending::RingsOn, 15), (Ending::IsBusy, 10), (Ending::IsUnknown, 5)];
 
 /// The size of a run.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +99,8 @@ impl World {
                 {"number": format!("+49305550{number}01"), "maxConcurrent": NUMBER_SLOTS},
                 {"number": format!("+49305550{number}02")},
             ]);
-            orders::with(orders::line(&format!("line-{number}"), SLOTS, PACE), "callerNumbers", numbers)
+            let line = orders::with(orders::line(&format!("line-{number}"), SLOTS, PACE), "trunk", json!(TRUNK));
+            orders::with(line, "callerNumbers", numbers)
         };
         let task = |number: usize| {
             let id = Uuid::new_v4();
@@ -95,8 +118,9 @@ impl World {
     }
 
     /// The commands that make it, in order.
-    pub fn orders(&self) -> Vec<(&'static str, Value)> {
-        let agent = ("agent.put", orders::agent(orders::AGENT));
+    pub fn orders(&self, agent_port: u16) -> Vec<(&'static str, Value)> {
+        let uri = json!(format!("sip:voice@127.0.0.1:{agent_port}"));
+        let agent = ("agent.put", orders::with(orders::agent(orders::AGENT), "sipUri", uri));
         let lines = self.lines.iter().map(|line| ("service-instance.put", line.clone()));
         let tasks = self.tasks.iter().map(|(_, task)| ("task.create", task.clone()));
         std::iter::once(agent).chain(lines).chain(tasks).collect()
@@ -135,17 +159,21 @@ impl World {
     }
 }
 
-/// The settings of one process, with a record of its own: what it says of a call that never ended is to be told apart
-/// by how the process ended.
-pub fn settings(place: &Place, record: &Path) -> String {
+/// The settings of the processes at one place of the fleet: its address is the place's own, so that whoever is next there goes on
+/// with the calls.
+pub fn settings(place: &Place, (carrier, own): (u16, u16), unused: &Path) -> String {
+    let all = u32::try_from(SERVICE_INSTANCES).unwrap();
+    let (channels, pace) = (SLOTS * all, PACE * all);
     let plan = Plan {
-        ring_millis: [200, 2_000],
-        // Some beyond the task's limit.
-        talk_millis: [500, 10_500],
-        results: vec![("ANSWERED", 70), ("NO_ANSWER", 15), ("USER_BUSY", 10), ("INVALID_NUMBER", 5)],
-        // Too short for some calls: they are hung up, and who was only rung is called again.
+        // Too short for some calls: who was only rung is called again, and who talks is handed over.
         grace_seconds: 1,
+        admin: "127.0.0.1:0",
+        more: format!(
+            "[sip]\nbind = \"udp:127.0.0.1:{own}\"\n\
+             [trunks.{TRUNK}]\nkind = \"sip\"\naddress = \"127.0.0.1:{carrier}\"\noptions_seconds = 0\n\
+             max_channels = {channels}\nmax_cps = {pace}\n"
+        ),
         ..Plan::default()
     };
-    plan.toml(place, record)
+    plan.toml(place, unused)
 }

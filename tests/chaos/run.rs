@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::aftermath::Aftermath;
+use super::carrier::Carrier;
 use super::consumer::Consumer;
 use super::fleet::Fleet;
 use super::harness::daemon::command;
@@ -30,26 +32,32 @@ pub async fn run(scale: Scale, services: OsString) -> PathBuf {
     let servers = Servers::fresh().await;
     let place = servers.place.clone();
     let migration = folder.join("migration.toml");
-    fs::write(&migration, settings(&place, &folder.join("unused.jsonl"))).unwrap();
+    fs::write(&migration, settings(&place, (1, 1), &folder.join("unused.jsonl"))).unwrap();
     assert!(command(&["migrate"], &migration).output().unwrap().status.success(), "calltaskd migrate failed");
     witness::set_up(&place.database_url).await;
     let world = World::new();
     fs::write(folder.join("plan.json"), world.for_the_checker().to_string()).unwrap();
 
     let consumer = Consumer::open(&place, &folder).await;
-    let mut fleet = Fleet::start(&folder, &place).await;
+    let mut carrier = Carrier::start(&folder, scale.seed).await;
+    let mut fleet = Fleet::start(&folder, &place, &carrier).await;
     let mut producer = Producer::new(&place, &folder, &scale);
-    producer.found(&world).await;
+    producer.found(&world, carrier.agent_port).await;
     let tasks = world.tasks();
     let producing = tokio::spawn(async move { producer.import(&world, scale).await });
     let nemesis = Nemesis::new(&folder, &scale, services);
-    nemesis.rage(&mut fleet).await;
+    let aftermath = Aftermath::of(&folder, &scale);
+    nemesis.rage(&mut fleet, &aftermath).await;
+    let calm_since = Instant::now();
     producing.await.unwrap();
 
     wait_for_the_last(&consumer, &tasks, scale.callees).await;
+    aftermath.wait_for_quiet(&mut fleet, calm_since).await;
     fleet.stop().await;
+    carrier.stop().await;
     let marker = consumer.mark().await;
     until("the last event", SOON, || consumer.has_seen(&marker).then_some(())).await;
+    aftermath.look_into_queues(&place).await;
     witness::dump(&place.database_url, &folder).await;
     folder
 }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::aftermath::Aftermath;
 use super::dump::Dump;
 use super::events::Events;
 use super::record::Records;
@@ -93,6 +94,8 @@ pub enum How {
 struct ProcessLine {
     process: String,
     holder: Option<Uuid>,
+    port: Option<u16>,
+    started_at: Option<i64>,
     ended_at: Option<i64>,
     how: Option<How>,
 }
@@ -101,6 +104,9 @@ struct ProcessLine {
 #[derive(Debug, Default)]
 pub struct Process {
     pub holder: Option<Uuid>,
+    /// Its SIP address.
+    pub port: Option<u16>,
+    pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
     pub killed: bool,
 }
@@ -150,6 +156,7 @@ pub struct Evidence {
     pub processes: HashMap<String, Process>,
     pub faults: Vec<Fault>,
     pub dump: Dump,
+    pub aftermath: Aftermath,
 }
 
 impl Evidence {
@@ -159,13 +166,15 @@ impl Evidence {
         let plan = fs::read(path("plan.json")).expect("plan.json: without a plan there are no limits");
         thread::scope(|scope| {
             let events = scope.spawn(|| Events::read(&path("events.jsonl")));
+            let (processes, dump) = (processes(&path("processes.jsonl")), Dump::read(&path("dump")));
             Self {
                 plan: serde_json::from_slice(&plan).unwrap_or_else(|error| panic!("plan.json: {error}")),
                 command_lines: lines(&path("commands.jsonl")),
-                records: Records::read(folder),
-                processes: processes(&path("processes.jsonl")),
+                records: Records::read(folder, &processes, &dump),
+                processes,
                 faults: lines(&path("faults.jsonl")),
-                dump: Dump::read(&path("dump")),
+                dump,
+                aftermath: Aftermath::read(folder),
                 events: events.join().unwrap_or_else(|panicked| resume_unwind(panicked)),
             }
         })
@@ -196,6 +205,8 @@ fn processes(path: &Path) -> HashMap<String, Process> {
     for line in lines::<ProcessLine>(path) {
         let process = processes.entry(line.process).or_default();
         process.holder = line.holder.or(process.holder);
+        process.port = line.port.or(process.port);
+        process.started_at = line.started_at.or(process.started_at);
         process.ended_at = line.ended_at.or(process.ended_at);
         process.killed |= line.how == Some(How::Kill);
     }

@@ -14,7 +14,9 @@
 //! | `results`, `unknown` | how calls ended, by the carrier and by the events |
 //! | `outcomes` | what became of callees and attempts |
 //! | `commands`, `messages` | what was asked for, and what was told |
+//! | `aftermath` | what was left when it was over |
 
+mod aftermath;
 mod carrier;
 mod commands;
 mod dump;
@@ -67,6 +69,12 @@ pub fn check(folder: &Path) -> Report {
         commands::applied_twice(&evidence),
         messages::left_over(&evidence),
         outcomes::calls_after_the_last_word(&history),
+        carrier::after_silence(&history),
+        unknown::kept_and_unknown(&history),
+        evidence.aftermath.dead_letters(),
+        evidence.aftermath.held(),
+        evidence.aftermath.queues(),
+        evidence.aftermath.growth(),
     ];
     Report { invariants, facts: Facts::of(&history) }
 }

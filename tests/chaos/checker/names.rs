@@ -16,4 +16,11 @@ pub const MADE_UP: &str = "events consumed and never written, or in two versions
 pub const NOT_APPLIED: &str = "commands confirmed and not applied";
 pub const APPLIED_TWICE: &str = "commands applied twice";
 pub const LEFT_OVER: &str = "rows left over at the end";
+pub const AFTER_SILENCE: &str = "INVITEs of one attempt after silence";
+pub const KEPT_AND_UNKNOWN: &str =
+    "unknown outcomes of calls that were written down, with a daemon back at their address";
+pub const DEAD_LETTERS: &str = "dead letters that are no poison, and poison that is no dead letter";
+pub const HELD: &str = "slots, calls, dialogs and transactions held at the end";
+pub const QUEUES: &str = "queues with messages at the end";
+pub const GROWTH: &str = "memory, descriptors or threads above 1.2 of what they were";
 pub const AFTER_THE_LAST_WORD: &str = "calls placed after a callee's final event";

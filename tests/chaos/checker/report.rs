@@ -63,6 +63,9 @@ pub struct Facts {
     /// Each counted once.
     pub commands: usize,
     pub repeated_commands: usize,
+    pub poison: usize,
+    /// Calls that another run could have gone on with.
+    pub kept_calls: usize,
     pub faults: BTreeMap<FaultKind, usize>,
     pub kills_with_many_in_the_air: usize,
 }
@@ -88,6 +91,8 @@ impl Facts {
             repeated_events: evidence.events.all.len() - events,
             commands: commands.len(),
             repeated_commands: sent.saturating_sub(commands.len()),
+            poison: evidence.aftermath.poison_sent(),
+            kept_calls: evidence.dump.dialogs.len(),
             faults,
             kills_with_many_in_the_air: evidence.faults.iter().filter(great_kill).count(),
         }
@@ -103,6 +108,8 @@ impl Facts {
             ("repeats of events", self.repeated_events),
             ("commands", self.commands),
             ("repeats of commands", self.repeated_commands),
+            ("messages that nobody can read", self.poison),
+            ("calls written down", self.kept_calls),
         ]
         .map(|(name, figure)| (name.to_owned(), figure))
         .into();

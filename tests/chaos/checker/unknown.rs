@@ -5,11 +5,13 @@
 //! an end that was never recorded. What is known is when the carrier ended the call: the end is recorded within
 //! moments of that, unless Postgres is away.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use super::events::CallEnded;
 use super::evidence::{Evidence, Fault, FaultKind};
-use super::history::{Claims, History};
+use super::history::{CalleeKey, Claims, History};
 use super::names;
 use super::report::Invariant;
 
@@ -90,4 +92,34 @@ fn recorded_by(evidence: &Evidence, ended_at: i64) -> i64 {
         true => by.max(outage.until + UNTIL_RECORDED_AFTER_AN_OUTAGE),
         false => by,
     })
+}
+
+/// How soon somebody has to be at the address again: those who hang up say so for 32 s.
+const BACK_WITHIN: i64 = 20_000_000;
+
+/// Nobody's outcome may be unknown whose call was written down before the kill, when a daemon was soon at its address again.
+pub fn kept_and_unknown(history: &History) -> Invariant {
+    let kept: HashMap<(CalleeKey, u32), i64> = history
+        .evidence
+        .dump
+        .dialogs
+        .iter()
+        .map(|row| (((row.task_no, row.seq), row.attempt), row.committed_at))
+        .collect();
+    let found = history.unknown_outcomes().filter_map(|event| {
+        let attempt = history.attempts.get(&event.call)?;
+        let kept_at = *kept.get(&(attempt.callee, attempt.number))?;
+        let process = process_of(history.evidence, attempt.claims?.holder)?;
+        let killed_at = history.evidence.killed_at(process)?;
+        let is_back = kept_at < killed_at && is_back(history.evidence, process, killed_at);
+        is_back
+            .then(|| format!("{} was written down at {kept_at}, and {process} was killed at {killed_at}", event.call))
+    });
+    Invariant::none(names::KEPT_AND_UNKNOWN, found.collect())
+}
+
+fn is_back(evidence: &Evidence, process: &str, killed_at: i64) -> bool {
+    let address = evidence.processes[process].port;
+    let mut others = evidence.processes.values().filter(|other| other.port == address);
+    others.any(|other| other.started_at.is_some_and(|at| (killed_at..killed_at + BACK_WITHIN).contains(&at)))
 }

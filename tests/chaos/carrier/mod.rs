@@ -1,0 +1,101 @@
+//! The carrier and the voice agents of all daemons: one process that speaks SIP over UDP and writes down every INVITE and
+//! every end, on the disk before anybody hears of it.
+//!
+//! It is this test's own executable, started again: so it outlives no run, and is ended by its pid. Nothing in here may use the
+//! daemon's code or the library that it speaks SIP with, so that the two cannot be wrong alike.
+
+mod exchange;
+mod leg;
+#[path = "../../loss/message.rs"]
+#[allow(dead_code, reason = "each test binary uses its own part")]
+mod message;
+mod repeats;
+mod timers;
+
+use std::fs::File;
+use std::io::Read;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::book::Book;
+use super::harness::patience::{SOON, until};
+use exchange::Exchange;
+
+/// Its ledger.
+pub const LEDGER: &str = "carrier.jsonl";
+/// The file in which it says at which ports it is: the carrier's and the agents'.
+const PORTS: &str = "carrier-ports.json";
+/// Says where a process that is to be the carrier writes, and from which seed it draws.
+const FOLDER: &str = "CALLTASKD_CHAOS_CARRIER";
+const SEED: &str = "CALLTASKD_CHAOS_CARRIER_SEED";
+
+/// The process.
+pub struct Carrier {
+    process: Child,
+    pub port: u16,
+    pub agent_port: u16,
+}
+
+impl Carrier {
+    pub async fn start(folder: &Path, seed: u64) -> Self {
+        let log = File::create(folder.join("carrier.log")).unwrap();
+        let process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "carrier::plays_when_it_is_asked_to", "--nocapture"])
+            .env(FOLDER, folder)
+            .env(SEED, seed.to_string())
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let ports = folder.join(PORTS);
+        let read = || serde_json::from_slice::<[u16; 2]>(&std::fs::read(&ports).ok()?).ok();
+        let [port, agent_port] = until("the carrier to say where it is", SOON, read).await;
+        Self { process, port, agent_port }
+    }
+
+    /// Ends it, which must succeed: its ledger is whole then.
+    pub async fn stop(&mut self) {
+        drop(self.process.stdin.take());
+        let process = &mut self.process;
+        let status = until("the carrier's end", SOON, || process.try_wait().unwrap()).await;
+        assert!(status.success(), "the carrier: {status}, see its log");
+    }
+}
+
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        // Fails when it has ended already, which is as good.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// No test: what the process above does, until nobody holds the other end of its standard input any more.
+#[test]
+fn plays_when_it_is_asked_to() {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
+    let seed = std::env::var(SEED).unwrap().parse().unwrap();
+    // A carrier has machines of its own; what it writes down late would look like calls too close together.
+    if let Err(error) = rustix::process::nice(-15) {
+        println!("it goes no faster than others: {error}");
+    }
+    let sockets = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let ports = [0, 1].map(|side: usize| sockets[side].local_addr().unwrap().port());
+    let exchange = Exchange::open(sockets, Book::open(&folder, LEDGER), seed);
+    let stop = exchange.stop();
+    std::thread::spawn(move || {
+        drop(std::io::stdin().read_to_end(&mut Vec::new()));
+        stop();
+    });
+    std::fs::write(folder.join("carrier-ports.new"), json!(ports).to_string()).unwrap();
+    std::fs::rename(folder.join("carrier-ports.new"), folder.join(PORTS)).unwrap();
+    exchange.play();
+}
+
+/// How long it waits when there is nothing to be done.
+const IDLE: Duration = Duration::from_secs(1);
