@@ -35,6 +35,8 @@ pub struct Placing {
 pub struct End {
     pub result: String,
     pub at: i64,
+    /// When the daemon is known to have heard of it; `None`: it never said so.
+    pub heard_at: Option<i64>,
 }
 
 /// The ledger.
@@ -56,6 +58,8 @@ enum Kind {
     Cancel,
     #[serde(rename = "AGENT_ACKED")]
     AgentJoined,
+    #[serde(rename = "ACKED", alias = "SETTLED")]
+    Heard,
     /// Nothing that is judged.
     #[serde(other)]
     Other,
@@ -70,6 +74,10 @@ struct Line {
     caller_number: Option<String>,
     from: Option<u16>,
     result: Option<String>,
+    /// Who ended it, or the refusal.
+    how: Option<String>,
+    /// It was never heard.
+    unheard: Option<String>,
     at: i64,
 }
 
@@ -113,6 +121,12 @@ impl Records {
                     placing.cancelled |= line.event == Kind::Cancel;
                     placing.agent_at = placing.agent_at.or((line.event == Kind::AgentJoined).then_some(line.at));
                 }
+                Kind::Heard => {
+                    let end = last.and_then(|place| self.placings[place].end.as_mut());
+                    if let Some(end) = end.filter(|end| end.heard_at.is_none() && line.unheard.is_none()) {
+                        end.heard_at = Some(line.at);
+                    }
+                }
                 Kind::Other => {}
             }
         }
@@ -146,9 +160,11 @@ impl Records {
     fn end(&mut self, line: Line, last: Option<usize>) {
         let Line { call_id: call, at, .. } = line;
         let Some(result) = line.result else { panic!("carrier.jsonl: the end of {call} lacks its result") };
+        // What the daemon ended itself it knows.
+        let heard_at = line.how.is_none_or(|how| how == "DAEMON").then_some(at);
         // Its INVITE is among the faults already when it came from nobody's address.
         match last.and_then(|place| self.placings.get_mut(place)).map(|placing| &mut placing.end) {
-            Some(unended @ None) => *unended = Some(End { result, at }),
+            Some(unended @ None) => *unended = Some(End { result, at, heard_at }),
             Some(Some(_)) => self.faults.push(format!("{call} ended twice")),
             None => self.faults.push(format!("{call} ended and was never placed")),
         }

@@ -3,7 +3,7 @@
 //!
 //! An attempt is open from the commit of its claim to the commit of its end, and the latter is nowhere to be seen for
 //! an end that was never recorded. What is known is when the carrier ended the call: the end is recorded within
-//! moments of that, unless Postgres is away.
+//! moments of the daemon's hearing of that, unless Postgres is away.
 
 use std::collections::HashMap;
 
@@ -76,11 +76,11 @@ fn process_of(evidence: &Evidence, holder: Uuid) -> Option<&str> {
     processes.find(|(_, process)| process.holder == Some(holder)).map(|(name, _)| name.as_str())
 }
 
-/// When the call of the process ended, by its own record: after that the attempt is soon not open any more.
+/// When the process heard of the end of its call, by the carrier's ledger: after that the attempt is soon not open any more.
 fn ended_at(history: &History, call: Uuid, process: &str) -> Option<i64> {
     let placings = history.placings_of(call).iter();
     let own = placings.filter(|placing| history.evidence.records.process(placing) == process);
-    own.filter_map(|placing| placing.end.as_ref()).map(|end| end.at).max()
+    own.filter_map(|placing| placing.end.as_ref()).filter_map(|end| end.heard_at).max()
 }
 
 /// By when an end must have been recorded. An outage that begins before that puts it off.

@@ -111,3 +111,21 @@ fn an_unknown_outcome_of_a_call_that_was_written_down_is_found() {
     assert_eq!(kept_at(at(20_000), at(20_001)), [], "too late: the daemon was dead");
     assert_eq!(kept_at(at(19_000), at(40_000)), [], "nobody was back at the address within 20 s");
 }
+
+#[test]
+fn an_end_that_was_never_heard_of_is_an_excuse() {
+    let ended = |how: &str, heard: Option<Value>| {
+        figures(|ledgers| {
+            ledgers.ended(call(1, 1, 2))["data"]["result"] = json!("UNKNOWN_OUTCOME");
+            let record = ledgers.record(KILLED);
+            let end = record.iter().position(|line| line["event"] == "ENDED" && line["callId"] == json!(call(1, 1, 2)));
+            record[end.unwrap()]["how"] = json!(how);
+            record.extend(heard);
+        })
+    };
+    let settled = |more: &str| json!({"event": "SETTLED", "callId": call(1, 1, 2), "at": at(4_100), more: "200"});
+    assert_eq!(ended("CALLEE", None), []);
+    assert_eq!(ended("CALLEE", Some(settled("unheard"))), []);
+    assert_eq!(ended("CALLEE", Some(settled("bye"))), [(UNKNOWN_OUTCOMES, 1)]);
+    assert_eq!(ended("DAEMON", None), [(UNKNOWN_OUTCOMES, 1)]);
+}
