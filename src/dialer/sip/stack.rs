@@ -257,7 +257,8 @@ impl Stack {
         if let Some(path) = self.secure.open_path(&dialog.peer) {
             return Ok(path);
         }
-        let peer = Peer::of_uri(dialog.next_hop(), dialog.peer.transport).unwrap_or_else(|| dialog.peer.clone());
+        let next = Peer::of_uri(dialog.next_hop(), dialog.peer.transport);
+        let peer = next.filter(|next| !next.is_where(&dialog.peer)).unwrap_or_else(|| dialog.peer.clone());
         match self.path(&peer).await {
             Ok(path) => Ok(path),
             // Whoever carried the INVITE knows the way.
