@@ -19,6 +19,7 @@ pub const fn case(name: &'static str, carrier: Script) -> Case {
         closed_first: false,
         loses_each_once: false,
         host: "127.0.0.1",
+        domain: "",
         trunk_port: 0,
         carrier_port: 0,
         callees: 1,

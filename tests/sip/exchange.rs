@@ -47,6 +47,8 @@ pub struct Case {
     pub loses_each_once: bool,
     /// The name of the trunk's server.
     pub host: &'static str,
+    /// The domain that the trunk's servers are looked up by, instead of the server.
+    pub domain: &'static str,
     /// The port of the trunk's server, when it is not the carrier's own.
     pub trunk_port: u16,
     /// The carrier's own port, when somebody else knows it.
@@ -108,7 +110,12 @@ pub struct Exchange {
 impl Exchange {
     /// Starts the carriers, the agents and a daemon that knows them, and lets every case begin.
     pub async fn open(name: &str, cases: &[Case]) -> Self {
-        let (mut exchange, players) = Self::start(name, cases).await;
+        Self::open_at(name, cases, sip_settings()).await
+    }
+
+    /// The same with these settings of the daemon's own end.
+    pub async fn open_at(name: &str, cases: &[Case], own_end: String) -> Self {
+        let (mut exchange, players) = Self::start(name, cases, own_end).await;
         for (case, carrier, agent) in players {
             exchange.begin(case, carrier, agent).await;
         }
@@ -117,15 +124,15 @@ impl Exchange {
 
     /// The same without any call.
     pub async fn idle(name: &str, cases: &[Case]) -> Self {
-        let (mut exchange, players) = Self::start(name, cases).await;
+        let (mut exchange, players) = Self::start(name, cases, sip_settings()).await;
         let stage = |(case, carrier, agent)| Stage { case, carrier, agent, task: String::new() };
         exchange.stages = players.into_iter().map(stage).collect();
         exchange
     }
 
-    async fn start(name: &str, cases: &[Case]) -> (Self, Vec<(Case, Player, Player)>) {
+    async fn start(name: &str, cases: &[Case], own_end: String) -> (Self, Vec<(Case, Player, Player)>) {
         let (program, folder) = (tools::path("sipp"), folder(&format!("{name}-peers")));
-        let (mut players, mut more) = (Vec::new(), sip_settings());
+        let (mut players, mut more) = (Vec::new(), own_end);
         for case in cases {
             let relay = if case.loses_each_once { Some(Relay::open().await) } else { None };
             let way = (program.as_str(), folder.as_path());
@@ -276,10 +283,14 @@ fn local_time(head: &str) -> DateTime<Utc> {
 }
 
 fn trunk_settings(case: &Case, port: u16) -> String {
-    let Case { name, trunk, closed_first, host, .. } = case;
+    let Case { name, trunk, closed_first, host, domain, .. } = case;
     let first = if *closed_first { format!("127.0.0.1:{},", ports::free()) } else { String::new() };
     let options = if trunk.contains("options_seconds") { "" } else { "options_seconds = 0" };
-    format!("[trunks.{name}]\nkind = \"sip\"\naddress = \"{first}{host}:{port}\"\n{options}\n{trunk}")
+    let place = match domain.is_empty() {
+        true => format!("address = \"{first}{host}:{port}\""),
+        false => format!("domain = \"{domain}\""),
+    };
+    format!("[trunks.{name}]\nkind = \"sip\"\n{place}\n{options}\n{trunk}")
 }
 
 /// An agent that listens on this port.
@@ -301,4 +312,16 @@ pub fn row(index: usize) -> Value {
 pub fn sip_settings() -> String {
     let port = ports::free();
     format!("[sip]\nbind = \"udp:127.0.0.1:{port},tcp:127.0.0.1:{port}\"\n")
+}
+
+/// The same, listening for TLS too, with the certificate of this name in the folder: a carrier over TLS finds us where we say.
+pub fn secure_sip_settings(folder: &Path, name: &str) -> String {
+    let (port, secure) = (ports::free(), ports::free());
+    let file = |ending: &str| folder.join(format!("{name}.{ending}"));
+    format!(
+        "[sip]\nbind = \"udp:127.0.0.1:{port},tcp:127.0.0.1:{port},tls:127.0.0.1:{secure}\"\n\
+         certificate_file = {:?}\nkey_file = {:?}\n",
+        file("pem"),
+        file("key")
+    )
 }

@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
-use crate::cases::{answered, case};
-use crate::exchange::{Case, Exchange, Other};
+use serde_json::json;
+
+use crate::cases::{answered, assert_tells, case};
+use crate::exchange::{Case, Exchange, Other, secure_sip_settings};
 use crate::harness::patience::{SOON, until};
 use crate::harness::site::folder;
 use crate::kamailio::{Door, Kamailio, Ports};
@@ -64,9 +66,11 @@ async fn a_trunk_over_tls_gets_calls_only_where_both_sides_trust_each_other() {
     let show = |name: &str| if name.is_empty() { String::new() } else { showing(folder, name) };
     let trusted_cases = trusted.map(|(name, door)| trusted_at(folder, door, name, &show("ours")));
     let refused_cases = refused.map(|(name, door, own, _)| refused_at(folder, door, name, &show(own)));
-    let exchange = Exchange::open("trust", &[trusted_cases.as_slice(), refused_cases.as_slice()].concat()).await;
+    let cases = [trusted_cases.as_slice(), refused_cases.as_slice()].concat();
+    let exchange = Exchange::open_at("trust", &cases, secure_sip_settings(folder, "ours")).await;
     for (name, ..) in trusted {
-        assert_eq!(exchange.ended(name).await[0].data()["result"], "ANSWERED", "{name}");
+        let talked = json!({"result": "ANSWERED", "hangupBy": "CALLEE"});
+        assert_tells(exchange.ended(name).await[0].data(), name, &talked);
     }
     for (name, _, _, cause) in refused {
         let alarm = until(&format!("an alarm about {name}"), SOON, || {

@@ -90,27 +90,41 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// Looks the domain's servers up again and again. When that fails, the last ones stay.
+    /// Looks the domain's servers up again and again. When that fails, the last ones stay; where there are none, those stand in
+    /// that the system knows.
     async fn keep_resolved(&self, domain: &str) {
         let (mut delays, mut failed, trunk) = (Delays::up_to(LONGEST_WAIT), false, &self.trunk);
+        let mut known = false;
         loop {
             let Some(stack) = self.stack.upgrade() else { return };
             let wait = match look_up(&self.settings, &stack, domain).await {
                 Ok(found) => {
-                    (failed, delays) = (false, Delays::up_to(LONGEST_WAIT));
+                    (known, failed, delays) = (true, false, Delays::up_to(LONGEST_WAIT));
                     self.take(&stack, named((&self.settings, trunk), domain, &found));
                     found.fresh
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failed, true) {
-                        let error: &dyn std::error::Error = &error;
-                        tracing::warn!(%trunk, domain, error, "ALARM: the servers of the trunk cannot be looked up");
+                        tracing::warn!(%trunk, domain, %error, "ALARM: the servers of the trunk cannot be looked up");
+                    }
+                    if !known && matches!(error, Unresolved::Failed(_)) {
+                        self.stand_in(&stack, domain).await;
                     }
                     delays.next_delay()
                 }
             };
             drop(stack);
             tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Nobody can say whether the domain has records: its addresses are better than no server at all.
+    async fn stand_in(&self, stack: &Stack, domain: &str) {
+        let (trunk, transport) = (&self.trunk, self.settings.transport.into());
+        let found = stack.resolver().find_by_system(domain, transport, |ip| stack.can_use(ip)).await;
+        match found {
+            Ok(found) => self.take(stack, named((&self.settings, trunk), domain, &found)),
+            Err(error) => tracing::debug!(%trunk, domain, %error, "the trunk has no servers"),
         }
     }
 
