@@ -103,6 +103,8 @@ pub struct Exchange {
     pub site: Site,
     pub stages: Vec<Stage>,
     plan: Plan,
+    /// The settings of the trunks.
+    trunks: String,
     began: Instant,
     peers: PathBuf,
 }
@@ -132,7 +134,7 @@ impl Exchange {
 
     async fn start(name: &str, cases: &[Case], own_end: String) -> (Self, Vec<(Case, Player, Player)>) {
         let (program, folder) = (tools::path("sipp"), folder(&format!("{name}-peers")));
-        let (mut players, mut more) = (Vec::new(), own_end);
+        let (mut players, mut trunks) = (Vec::new(), String::new());
         for case in cases {
             let relay = if case.loses_each_once { Some(Relay::open().await) } else { None };
             let way = (program.as_str(), folder.as_path());
@@ -141,7 +143,7 @@ impl Exchange {
             let agent = Player::start(way, &format!("{}-agent", case.name), (case.agent, Ports::default()));
             let relayed = relay.as_ref().map_or(carrier.port(), Relay::port);
             let port = if case.trunk_port == 0 { relayed } else { case.trunk_port };
-            writeln!(more, "{}", trunk_settings(case, port)).unwrap();
+            writeln!(trunks, "{}", trunk_settings(case, port)).unwrap();
             if let Some(relay) = relay {
                 relay.serve(carrier.port());
             }
@@ -151,9 +153,10 @@ impl Exchange {
             carrier.ready().await;
             agent.ready().await;
         }
+        let more = own_end + &trunks;
         let plan = Plan { more, uncounted_retry_seconds: 600, grace_seconds: 1, ..Plan::default() };
         let site = Site::start(name, &plan).await;
-        (Self { site, stages: Vec::new(), plan, began: Instant::now(), peers: folder }, players)
+        (Self { site, stages: Vec::new(), plan, trunks, began: Instant::now(), peers: folder }, players)
     }
 
     async fn begin(&mut self, case: Case, carrier: Player, agent: Player) {
@@ -178,6 +181,12 @@ impl Exchange {
         self.site.start_again(&self.plan).await;
     }
 
+    /// The same with another address of its own.
+    pub async fn start_elsewhere(&mut self, own_end: &str) {
+        let plan = Plan { more: format!("{own_end}{}", self.trunks), ..self.plan.clone() };
+        self.site.start_again(&plan).await;
+    }
+
     /// The Call-IDs of the messages that a SIPp has sent and that begin with this, each with the time of the first.
     pub fn first_sent(&self, who: &str, start: &str) -> HashMap<String, DateTime<Utc>> {
         let log = std::fs::read_to_string(self.peers.join(who).join("messages")).unwrap_or_default();
@@ -193,6 +202,18 @@ impl Exchange {
             }
         }
         first
+    }
+
+    /// The numbers of the requests of a call that a SIPp got, as they came.
+    pub fn numbers_of(&self, who: &str) -> Vec<u32> {
+        let messages = std::fs::read_to_string(self.peers.join(who).join("messages")).unwrap_or_default();
+        let received = messages.split("-----------").filter(|message| message.contains("message received"));
+        let numbers = received.filter_map(|message| {
+            let line = message.lines().find_map(|line| line.strip_prefix("CSeq:"))?;
+            let (number, method) = line.trim().split_once(' ')?;
+            (message.contains(&format!("\n{method} sip:")) && method != "ACK").then(|| number.parse().unwrap())
+        });
+        numbers.collect()
     }
 
     /// Whether a SIPp has sent a message with this in it.

@@ -7,6 +7,7 @@
 mod harness;
 
 mod absence;
+mod adoption;
 mod audio;
 mod cases;
 mod certificate;

@@ -14,6 +14,7 @@ use super::header::Header;
 use super::incoming::{Key, PeerOffer};
 use super::invite::{self, CancelHandle, Outgoing};
 use super::message::Reply;
+use super::peer::Transport;
 use super::stack::{Path, Stack};
 use super::voice;
 use crate::domain::classification::FinalResponse;
@@ -185,6 +186,11 @@ impl Leg {
         KeptLeg { dialog: self.dialog.clone(), offerless: self.offerless, acknowledged }
     }
 
+    /// Whether what the other side says is repeated until it is answered: over a connection it is said once.
+    pub fn hears_repeats(&self) -> bool {
+        self.dialog.peer.transport == Transport::Udp
+    }
+
     /// Asks whether the other side still knows the dialog: its hang-up may have been heard by nobody. If it does not, that
     /// comes as an event.
     pub async fn probe(&mut self) {
@@ -194,7 +200,8 @@ impl Leg {
         tokio::spawn(async move {
             let reply = stack.ask(question, &path, None).await;
             if reply.local || GONE.contains(&reply.status) {
-                drop(signals.send(Signal::HungUp(reply.response)));
+                // What it says to our question says nothing about how the call went: it was answered, and is over.
+                drop(signals.send(Signal::HungUp(FinalResponse::new(200, "OK"))));
             }
         });
     }

@@ -130,6 +130,10 @@ impl Server {
                     let since = Instant::now();
                     tracing::info!(trunk, server = %self.peer, "connected to the trunk's server");
                     path.closed().await;
+                    // At the end all of them are closed, by us.
+                    if stack.strong_count() == 0 {
+                        return;
+                    }
                     if since.elapsed() > GOOD {
                         delays.reset();
                         failed = false;

@@ -1,0 +1,137 @@
+//! What a daemon makes of the calls that another run left up, where more has happened than that it was away: over a
+//! connection, after a long silence, before both sides were joined, at another address.
+
+use std::time::Duration;
+
+use diesel::sql_types::{BigInt, Text};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use serde_json::json;
+
+use crate::cases::{answered, assert_tells};
+use crate::certificate;
+use crate::exchange::{Case, Exchange, sip_settings};
+use crate::harness::patience::{SOON, until};
+use crate::harness::site::folder;
+use crate::kamailio::{Door, Kamailio, Ports};
+use crate::ports;
+use crate::sipp::{Script, play};
+use crate::survival::all_joined;
+
+/// Longer than the daemon is away.
+const TALKS: (u32, u32) = (6_000, 6_000);
+
+/// Behind a proxy that listens there.
+fn behind((transport, port): (&str, u16), name: &'static str, carrier: Script, agent: Script) -> Case {
+    let phone = ports::free();
+    let trunk = format!("transport = \"{transport}\"\nusername = \"phone-{phone}\"\npassword = \"s3cret\"\n");
+    Case {
+        trunk: Box::leak(trunk.into_boxed_str()),
+        trunk_port: port,
+        carrier_port: phone,
+        ..answered(name, carrier, agent)
+    }
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+async fn connect(exchange: &Exchange) -> AsyncPgConnection {
+    AsyncPgConnection::establish(&exchange.site.place().database_url).await.unwrap()
+}
+
+/// Waits until so many calls of a trunk are written down, joined or not.
+async fn written_down(exchange: &Exchange, (trunk, joined): (&str, bool)) {
+    let mut connection = connect(exchange).await;
+    let query = "SELECT count(*) FROM open_attempts WHERE dialogs ->> 'trunk' = $1 \
+                 AND (dialogs ->> 'joined')::boolean = $2 AND dialogs ->> 'agent' IS NOT NULL";
+    let deadline = std::time::Instant::now() + SOON;
+    loop {
+        let found = sql_query(query).bind::<Text, _>(trunk).bind::<diesel::sql_types::Bool, _>(joined);
+        if found.get_result::<Count>(&mut connection).await.unwrap().count == 1 {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "the call of {trunk} was not written down");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_outlive_the_daemon_whatever_happened_meanwhile() {
+    let folder = folder("adoption-kamailio");
+    certificate::issue(&folder);
+    let listens = Ports::free();
+    let _kamailio = Kamailio::start(&folder, &listens, &[Door::free()]).await;
+    // It finds us at our Contact, and we find it.
+    let tcp = ("tcp", listens.tcp);
+    let table = [
+        (behind(tcp, "tcp-callee", play("is_asked_and_hangs_up"), play("agent")), "CALLEE"),
+        (behind(tcp, "tcp-agent", play("is_asked_within"), play("agent_hangs_up").talking(TALKS)), "AGENT"),
+        (behind(tcp, "tcp-unheard", play("hangs_up_unheard").talking((1_500, 1_500)), play("agent")), "CALLEE"),
+        (answered("silent-known", play("is_asked_within"), play("agent_is_asked_within")), "SYSTEM"),
+        (answered("silent-callee-gone", play("forgets"), play("agent_is_asked_within")), "CALLEE"),
+        (answered("silent-agent-gone", play("is_asked_within"), play("agent_forgets")), "AGENT"),
+        (answered("unjoined", play("joined_after_all"), play("agent_told_the_same")), "CALLEE"),
+    ];
+    let mut exchange = Exchange::open("adoption", &table.map(|(case, _)| case)).await;
+    for (case, _) in &table {
+        written_down(&exchange, (case.name, case.name != "unjoined")).await;
+    }
+    exchange.site.daemon.kill();
+    until("a side to hang up unheard", SOON, || exchange.has_sent("tcp-unheard-carrier", "BYE ").then_some(())).await;
+    let silence =
+        "UPDATE open_attempts SET left_at = now() - interval '1 minute' WHERE dialogs ->> 'trunk' LIKE 'silent%'";
+    assert_eq!(sql_query(silence).execute(&mut connect(&exchange).await).await.unwrap(), 3);
+    exchange.start_again().await;
+    for (case, by) in &table {
+        let ended = exchange.ended(case.name).await;
+        let expected = json!({"result": "ANSWERED", "hangupBy": by, "counted": true, "final": true});
+        assert_tells(ended[0].data(), case.name, &expected);
+    }
+    for case in table.iter().map(|(case, _)| case) {
+        for who in ["carrier", "agent"] {
+            let numbers = exchange.numbers_of(&format!("{}-{who}", case.name));
+            assert!(numbers.is_sorted_by(|one, next| one < next), "{} of {}: {numbers:?}", who, case.name);
+        }
+    }
+    exchange.close().await;
+}
+
+#[derive(QueryableByName)]
+struct Holder {
+    #[diesel(sql_type = Text)]
+    holder: String,
+}
+
+/// Whose the only open attempt is.
+async fn holder(exchange: &Exchange) -> String {
+    let query = sql_query("SELECT holder::text FROM open_attempts");
+    query.get_result::<Holder>(&mut connect(exchange).await).await.unwrap().holder
+}
+
+/// The daemon at the address that both sides know never comes back: whoever dials for the service instance ends the call when
+/// its time is over, from another address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_nobody_comes_back_for_is_ended_by_whoever_holds_the_lease() {
+    let folder = folder("abandoned-kamailio");
+    certificate::issue(&folder);
+    let listens = Ports::free();
+    // SIPp answers to where a call began; a proxy, to whoever asks.
+    let _kamailio = Kamailio::start(&folder, &listens, &[Door::free()]).await;
+    let case = behind(("udp", listens.udp), "abandoned", play("answers"), play("agent"));
+    let mut exchange = Exchange::open("abandoned", &[case]).await;
+    all_joined(&exchange, 1).await;
+    let killed = holder(&exchange).await;
+    exchange.site.daemon.kill();
+    exchange.start_elsewhere(&sip_settings()).await;
+    assert_eq!(holder(&exchange).await, killed, "a call of another address is not taken up");
+    // The limits are past, and a little.
+    let aged = "UPDATE open_attempts SET claimed_at = claimed_at - interval '1 minute'";
+    assert_eq!(sql_query(aged).execute(&mut connect(&exchange).await).await.unwrap(), 1);
+    let expected = json!({"result": "ANSWERED", "hangupBy": "SYSTEM", "counted": true, "final": true});
+    assert_tells(exchange.ended("abandoned").await[0].data(), "abandoned", &expected);
+    exchange.close().await;
+}
