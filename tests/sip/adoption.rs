@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, sql_query};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde_json::json;
 
 use crate::cases::{answered, assert_tells};
 use crate::certificate;
 use crate::exchange::{Case, Exchange, sip_settings};
-use crate::harness::patience::{SOON, until};
+use crate::harness::patience::{SOON, until, within};
 use crate::harness::site::folder;
 use crate::kamailio::{Door, Kamailio, Ports};
 use crate::ports;
 use crate::sipp::{Script, play};
 use crate::survival::all_joined;
+
+const TAKEN_UP: &str = "calls that an earlier run left up are taken up again";
 
 /// Longer than the daemon is away.
 const TALKS: (u32, u32) = (6_000, 6_000);
@@ -43,20 +45,15 @@ async fn connect(exchange: &Exchange) -> AsyncPgConnection {
     AsyncPgConnection::establish(&exchange.site.place().database_url).await.unwrap()
 }
 
-/// Waits until so many calls of a trunk are written down, joined or not.
-async fn written_down(exchange: &Exchange, (trunk, joined): (&str, bool)) {
+/// Waits until a query counts this many.
+async fn counted(exchange: &Exchange, (what, query): (&str, &str), wanted: i64) {
     let mut connection = connect(exchange).await;
-    let query = "SELECT count(*) FROM open_attempts WHERE dialogs ->> 'trunk' = $1 \
-                 AND (dialogs ->> 'joined')::boolean = $2 AND dialogs ->> 'agent' IS NOT NULL";
-    let deadline = std::time::Instant::now() + SOON;
-    loop {
-        let found = sql_query(query).bind::<Text, _>(trunk).bind::<diesel::sql_types::Bool, _>(joined);
-        if found.get_result::<Count>(&mut connection).await.unwrap().count == 1 {
-            return;
+    let look = async {
+        while sql_query(query).get_result::<Count>(&mut connection).await.unwrap().count < wanted {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        assert!(std::time::Instant::now() < deadline, "the call of {trunk} was not written down");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    };
+    within(what, SOON, look).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,9 +74,10 @@ async fn calls_outlive_the_daemon_whatever_happened_meanwhile() {
         (answered("unjoined", play("joined_after_all"), play("agent_told_the_same")), "CALLEE"),
     ];
     let mut exchange = Exchange::open("adoption", &table.map(|(case, _)| case)).await;
-    for (case, _) in &table {
-        written_down(&exchange, (case.name, case.name != "unjoined")).await;
-    }
+    // One of them has an agent, and is not joined.
+    let written = "SELECT count(*) FROM open_attempts WHERE dialogs ->> 'agent' IS NOT NULL \
+                   AND (dialogs ->> 'joined')::boolean = (dialogs ->> 'trunk' <> 'unjoined')";
+    counted(&exchange, ("all calls to be written down", written), 7).await;
     exchange.site.daemon.kill();
     until("a side to hang up unheard", SOON, || exchange.has_sent("tcp-unheard-carrier", "BYE ").then_some(())).await;
     let silence =
@@ -134,4 +132,56 @@ async fn a_call_that_nobody_comes_back_for_is_ended_by_whoever_holds_the_lease()
     let expected = json!({"result": "ANSWERED", "hangupBy": "SYSTEM", "counted": true, "final": true});
     assert_tells(exchange.ended("abandoned").await[0].data(), "abandoned", &expected);
     exchange.close().await;
+}
+
+/// Locks every open attempt until this is dropped: nothing can be written down of any.
+async fn lock_all(exchange: &Exchange) -> AsyncPgConnection {
+    let mut connection = connect(exchange).await;
+    connection.batch_execute("BEGIN; SELECT FROM open_attempts FOR UPDATE").await.unwrap();
+    connection
+}
+
+/// Settings by which several daemons are known by one address, which the documents forbid.
+fn known_as(public: u16) -> String {
+    format!("{}public_address = \"127.0.0.1:{public}\"\n", sip_settings())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_daemons_at_one_address_one_takes_a_call_up() {
+    let public = ports::free();
+    let case = answered("twice", play("answers"), play("agent"));
+    let mut exchange = Exchange::open_at("twice", &[case], known_as(public)).await;
+    all_joined(&exchange, 1).await;
+    exchange.site.daemon.kill();
+    let lock = lock_all(&exchange).await;
+    let plans = [(); 2].map(|()| exchange.plan_of(&known_as(public)));
+    let daemons = plans.map(|plan| exchange.site.launch(&plan));
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event_type = 'Lock' AND query LIKE '%left_at = NULL%'";
+    counted(&exchange, ("both to be about to take the call up", waiting), 2).await;
+    drop(lock);
+    for daemon in &daemons {
+        until("both to be ready", SOON, || daemon.has_logged("ready").then_some(())).await;
+    }
+    let taken = daemons.iter().map(|daemon| daemon.all_logged(TAKEN_UP).len());
+    assert_eq!(taken.sum::<usize>(), 1);
+}
+
+/// What is not written down would be lost with the daemon: it is hung up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_leaves_nobody_in_a_call_that_is_not_written_down() {
+    let case = answered("unwritten", play("answers").pausing(1_500), play("agent"));
+    let mut exchange = Exchange::open("unwritten", &[case]).await;
+    let has_sent = |exchange: &Exchange, text| exchange.has_sent("unwritten-carrier", text).then_some(());
+    until("the phone to ring", SOON, || has_sent(&exchange, "180 Ringing")).await;
+    let lock = lock_all(&exchange).await;
+    until("both sides to talk", SOON, || has_sent(&exchange, "CSeq: 2 INVITE")).await;
+    exchange.site.daemon.terminate();
+    until("the phone to be hung up", SOON, || has_sent(&exchange, "CSeq: 3 BYE")).await;
+    drop(lock);
+    assert_eq!(exchange.site.daemon.exit(SOON).await.code(), Some(0));
+    exchange.site.ledger.settle().await;
+    let expected = json!({"result": "ANSWERED", "hangupBy": "SYSTEM", "counted": true, "final": true});
+    assert_tells(exchange.ended("unwritten").await[0].data(), "unwritten", &expected);
+    exchange.compare().await;
 }

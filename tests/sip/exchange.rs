@@ -183,8 +183,13 @@ impl Exchange {
 
     /// The same with another address of its own.
     pub async fn start_elsewhere(&mut self, own_end: &str) {
-        let plan = Plan { more: format!("{own_end}{}", self.trunks), ..self.plan.clone() };
+        let plan = self.plan_of(own_end);
         self.site.start_again(&plan).await;
+    }
+
+    /// The settings of a daemon with this end of its own.
+    pub fn plan_of(&self, own_end: &str) -> Plan {
+        Plan { more: format!("{own_end}{}", self.trunks), ..self.plan.clone() }
     }
 
     /// The Call-IDs of the messages that a SIPp has sent and that begin with this, each with the time of the first.

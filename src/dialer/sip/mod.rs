@@ -176,7 +176,7 @@ impl Dialer for SipDialer {
     }
 
     fn resume(&self, left: LeftCall) -> Option<PlacedCall> {
-        let LeftCall { call, dialogs, silence } = left;
+        let LeftCall { call, dialogs, silence, .. } = left;
         let kept: KeptCall = serde_json::from_value(dialogs)
             .inspect_err(|error| tracing::error!(%call, %error, "the dialogs of a call that is up cannot be read"))
             .ok()?;
