@@ -24,6 +24,7 @@ pub const fn case(name: &'static str, carrier: Script) -> Case {
         carrier_port: 0,
         callees: 1,
         concurrency: 100,
+        variable_length: 0,
         max_talk_seconds: 10,
     }
 }

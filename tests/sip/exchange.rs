@@ -55,6 +55,8 @@ pub struct Case {
     pub carrier_port: u16,
     pub callees: u32,
     pub concurrency: u32,
+    /// How long a variable is that the agent gets as a header; 0 for a short one.
+    pub variable_length: usize,
     /// The shortest that there is, unless a case wants more.
     pub max_talk_seconds: u32,
 }
@@ -171,7 +173,12 @@ impl Exchange {
         let task = orders::with(task, "maxTalkSeconds", case.max_talk_seconds.into());
         let task = self.site.create_as(&task).await;
         let first_callee = self.stages.len() * 1_000;
-        let rows: Vec<Value> = (0..case.callees as usize).map(|index| row(first_callee + index)).collect();
+        let rows =
+            (0..case.callees as usize).map(|index| row(first_callee + index)).map(|row| match case.variable_length {
+                0 => row,
+                length => orders::with(row, "variables", json!({"name": "Ann", "order": "7".repeat(length)})),
+            });
+        let rows: Vec<Value> = rows.collect();
         self.site.import(&task, &rows).await;
         self.stages.push(Stage { case, carrier, agent, task });
     }

@@ -15,6 +15,7 @@ mod domain;
 mod endings;
 mod exchange;
 mod kamailio;
+mod length;
 mod names;
 mod namespace;
 mod pace;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rsipstack::sip::{Method, Response};
+use rsipstack::sip::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -87,6 +87,23 @@ pub struct Invitation {
     pub credentials: Option<Credentials>,
 }
 
+impl Invitation {
+    fn begin(&self, stack: &Stack, path: &Path) -> (Dialog, Request) {
+        let Self { call_id, uri, from, from_domain, offer, headers, .. } = self;
+        let mut dialog = stack.dialog(path, call_id, (from, uri));
+        if let Some(domain) = from_domain {
+            dialog.local = format!("<sip:{from}@{domain}>");
+        }
+        let request = dialog.invite(offer.as_deref(), headers);
+        (dialog, request)
+    }
+
+    /// How long its INVITE is, sent over this path.
+    pub fn length(&self, stack: &Stack, path: &Path) -> usize {
+        self.begin(stack, path).1.to_string().len()
+    }
+}
+
 /// What the other side said at the end of a leg.
 #[derive(Debug, Default)]
 pub struct LastWord {
@@ -130,12 +147,8 @@ impl Drop for Leg {
 impl Leg {
     /// Sends the INVITE over `path`. `None`: nothing was sent.
     pub async fn invite(stack: &Arc<Stack>, path: Path, invitation: Invitation) -> Option<Self> {
-        let Invitation { call_id, uri, from, from_domain, offer, headers, credentials } = invitation;
-        let mut dialog = stack.dialog(&path, &call_id, (&from, &uri));
-        if let Some(domain) = from_domain {
-            dialog.local = format!("<sip:{from}@{domain}>");
-        }
-        let request = dialog.invite(offer.as_deref(), &headers);
+        let (dialog, request) = invitation.begin(stack, &path);
+        let Invitation { offer, credentials, .. } = invitation;
         let (sender, signals) = mpsc::unbounded_channel();
         let key = (dialog.call_id.clone(), dialog.local_tag.clone());
         stack.legs.enter(key.clone(), sender.clone());
