@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rsipstack::sip::{Method, Response};
+use rsipstack::sip::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -14,6 +14,7 @@ use super::header::Header;
 use super::incoming::{Key, PeerOffer};
 use super::invite::{self, CancelHandle, Outgoing};
 use super::message::Reply;
+use super::peer::Transport;
 use super::stack::{Path, Stack};
 use super::voice;
 use crate::domain::classification::FinalResponse;
@@ -86,6 +87,23 @@ pub struct Invitation {
     pub credentials: Option<Credentials>,
 }
 
+impl Invitation {
+    fn begin(&self, stack: &Stack, path: &Path) -> (Dialog, Request) {
+        let Self { call_id, uri, from, from_domain, offer, headers, .. } = self;
+        let mut dialog = stack.dialog(path, call_id, (from, uri));
+        if let Some(domain) = from_domain {
+            dialog.local = format!("<sip:{from}@{domain}>");
+        }
+        let request = dialog.invite(offer.as_deref(), headers);
+        (dialog, request)
+    }
+
+    /// How long its INVITE is, sent over this path.
+    pub fn length(&self, stack: &Stack, path: &Path) -> usize {
+        self.begin(stack, path).1.to_string().len()
+    }
+}
+
 /// What the other side said at the end of a leg.
 #[derive(Debug, Default)]
 pub struct LastWord {
@@ -129,12 +147,8 @@ impl Drop for Leg {
 impl Leg {
     /// Sends the INVITE over `path`. `None`: nothing was sent.
     pub async fn invite(stack: &Arc<Stack>, path: Path, invitation: Invitation) -> Option<Self> {
-        let Invitation { call_id, uri, from, from_domain, offer, headers, credentials } = invitation;
-        let mut dialog = stack.dialog(&path, &call_id, (&from, &uri));
-        if let Some(domain) = from_domain {
-            dialog.local = format!("<sip:{from}@{domain}>");
-        }
-        let request = dialog.invite(offer.as_deref(), &headers);
+        let (dialog, request) = invitation.begin(stack, &path);
+        let Invitation { offer, credentials, .. } = invitation;
         let (sender, signals) = mpsc::unbounded_channel();
         let key = (dialog.call_id.clone(), dialog.local_tag.clone());
         stack.legs.enter(key.clone(), sender.clone());
@@ -185,6 +199,11 @@ impl Leg {
         KeptLeg { dialog: self.dialog.clone(), offerless: self.offerless, acknowledged }
     }
 
+    /// Whether what the other side says is repeated until it is answered: over a connection it is said once.
+    pub fn hears_repeats(&self) -> bool {
+        self.dialog.peer.transport == Transport::Udp
+    }
+
     /// Asks whether the other side still knows the dialog: its hang-up may have been heard by nobody. If it does not, that
     /// comes as an event.
     pub async fn probe(&mut self) {
@@ -194,7 +213,8 @@ impl Leg {
         tokio::spawn(async move {
             let reply = stack.ask(question, &path, None).await;
             if reply.local || GONE.contains(&reply.status) {
-                drop(signals.send(Signal::HungUp(reply.response)));
+                // What it says to our question says nothing about how the call went: it was answered, and is over.
+                drop(signals.send(Signal::HungUp(FinalResponse::new(200, "OK"))));
             }
         });
     }

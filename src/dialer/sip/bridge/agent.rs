@@ -40,6 +40,8 @@ impl Bridge {
                 return self.without_agent(Reply::unreachable());
             }
         };
+        let length = invitation.length(&self.around.stack, &path);
+        let path = self.around.stack.wide_enough(path, length).await;
         self.agent = Leg::invite(&self.around.stack, path, invitation).await;
         if self.agent.is_none() { self.without_agent(Reply::unreachable()) } else { None }
     }
