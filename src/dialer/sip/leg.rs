@@ -13,7 +13,7 @@ use super::dialog::Dialog;
 use super::header::Header;
 use super::incoming::{Key, PeerOffer};
 use super::invite::{self, CancelHandle, Outgoing};
-use super::message::Reply;
+use super::message::{self, Reply};
 use super::peer::Transport;
 use super::stack::{Path, Stack};
 use super::voice;
@@ -140,7 +140,17 @@ pub struct Leg {
 
 impl Drop for Leg {
     fn drop(&mut self) {
-        self.stack.legs.leave(&self.key);
+        if !self.stack.legs.leave(&self.key) {
+            return;
+        }
+        // An answer may have come that nobody looked at any more.
+        self.signals.close();
+        while let Ok(signal) = self.signals.try_recv() {
+            if let Signal::Final(response) = signal {
+                self.abandon(&response);
+            }
+        }
+        self.stack.answers.abandon(&self.dialog.call_id, self.dialog.invite_sequence);
     }
 }
 
@@ -312,7 +322,17 @@ impl Leg {
                 Some(Event::Reoffered(reply))
             }
             State::Inviting => Some(self.fail(reply)),
-            State::Answered | State::Up | State::Gone => None,
+            State::Answered | State::Up | State::Gone => {
+                self.abandon(response);
+                None
+            }
+        }
+    }
+
+    /// It came too late for anybody to acknowledge it.
+    fn abandon(&self, response: &Response) {
+        if let Some((call_id, number, _)) = message::identity(response) {
+            self.stack.answers.abandon(&call_id, number);
         }
     }
 
@@ -392,3 +412,6 @@ impl Leg {
         last
     }
 }
+
+#[cfg(test)]
+mod tests;
