@@ -10,8 +10,9 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, ParseError, dynamic_filter_fn, filter_fn};
@@ -139,9 +140,10 @@ fn has_room(metadata: &Metadata<'_>) -> bool {
     !metadata.target().starts_with(PROVOKED) || PROVOKED_LINES.admit(minute())
 }
 
-/// The number of the minute of the machine's clock.
+/// The minutes since the first such line.
 fn minute() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 60)
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGAN.elapsed().as_secs() / 60
 }
 
 fn is_confidential(metadata: &Metadata<'_>) -> bool {

@@ -271,6 +271,14 @@ impl Exchange {
         .await
     }
 
+    /// Waits until the silent carrier of this case has been sent something.
+    pub async fn is_called(&self, name: &str) {
+        let stage = self.stages.iter().find(|stage| stage.case.name == name).unwrap();
+        let Player::Silent(socket) = &stage.carrier else { panic!("no silent carrier") };
+        socket.set_nonblocking(true).unwrap();
+        until("a call of the silent carrier", SOON, || socket.recv(&mut [0; 4_096]).ok()).await;
+    }
+
     /// Ends the daemon, whatever is left to do.
     pub async fn abandon(mut self) {
         self.site.daemon.stop(SOON).await;

@@ -76,6 +76,13 @@ impl Servers {
         self.now().iter().any(|(_, server)| server.is_reachable())
     }
 
+    /// How many could be called now and answered when they were last asked, and how many there are.
+    pub fn count(&self) -> (usize, usize) {
+        let servers = self.now();
+        let up = servers.iter().filter(|(_, server)| server.is_up() && server.is_reachable()).count();
+        (up, servers.len())
+    }
+
     fn now(&self) -> Vec<Ranked> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
