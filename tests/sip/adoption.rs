@@ -21,7 +21,7 @@ use crate::survival::all_joined;
 const TAKEN_UP: &str = "calls that an earlier run left up are taken up again";
 
 /// Longer than the daemon is away.
-const TALKS: (u32, u32) = (12_000, 12_000);
+const TALKS: (u32, u32) = (16_000, 16_000);
 
 /// Behind a proxy that listens there.
 fn behind((transport, port): (&str, u16), name: &'static str, carrier: Script, agent: Script) -> Case {
@@ -67,13 +67,13 @@ async fn calls_outlive_the_daemon_whatever_happened_meanwhile() {
     let table = [
         (behind(tcp, "tcp-callee", play("is_asked_and_hangs_up"), play("agent")), "CALLEE"),
         (behind(tcp, "tcp-agent", play("is_asked_within"), play("agent_hangs_up").talking(TALKS)), "AGENT"),
-        (behind(tcp, "tcp-unheard", play("hangs_up_unheard").talking((4_000, 4_000)), play("agent")), "CALLEE"),
+        (behind(tcp, "tcp-unheard", play("hangs_up_unheard").talking((8_000, 8_000)), play("agent")), "CALLEE"),
         (answered("silent-known", play("is_asked_within"), play("agent_is_asked_within")), "SYSTEM"),
         (answered("silent-callee-gone", play("forgets"), play("agent_is_asked_within")), "CALLEE"),
         (answered("silent-agent-gone", play("is_asked_within"), play("agent_forgets")), "AGENT"),
         (answered("unjoined", play("joined_after_all"), play("agent_told_the_same")), "CALLEE"),
     ];
-    let table = table.map(|(case, by)| (Case { max_talk_seconds: 20, ..case }, by));
+    let table = table.map(|(case, by)| (Case { max_talk_seconds: 25, ..case }, by));
     let mut exchange = Exchange::open("adoption", &table.map(|(case, _)| case)).await;
     // One of them has an agent, and is not joined.
     let written = "SELECT count(*) FROM open_attempts WHERE dialogs ->> 'agent' IS NOT NULL \
