@@ -56,5 +56,4 @@ async fn a_stop_waits_until_a_silent_trunk_is_given_up() {
     exchange.site.ledger.settle().await;
     let uncounted = json!({"result": "CANCEL", "scope": "LOCAL", "counted": false, "final": false, "answeredAt": null});
     assert_tells(exchange.ended("silent").await[0].data(), "silent", &uncounted);
-    exchange.abandon().await;
 }
