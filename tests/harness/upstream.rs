@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::document;
 use super::patience::{SOON, within};
 use super::servers::Place;
 
@@ -129,7 +130,7 @@ impl Upstream {
         self.publish(request, properties).await;
     }
 
-    /// Publishes and waits for the reply.
+    /// Publishes and waits for the reply, which must be as the document has it.
     pub async fn ask(&self, request: &Request) -> Reply {
         let correlation_id = Uuid::new_v4().to_string();
         let properties = BasicProperties::default()
@@ -139,7 +140,9 @@ impl Upstream {
         let what = format!("the reply to {}", request.routing_key);
         let mut replies = self.replies.clone();
         let replies = within(&what, SOON, replies.wait_for(|replies| replies.contains_key(&correlation_id))).await;
-        replies.unwrap()[&correlation_id].clone()
+        let reply = replies.unwrap()[&correlation_id].clone();
+        document::assert_payload(&document::reply_to(&request.routing_key, &reply.json), &reply.json);
+        reply
     }
 
     /// A command, whatever becomes of it.

@@ -20,7 +20,12 @@ impl Bridge {
             Event::Answered(reply) => self.on_callee_answered(reply).await,
             Event::Failed(reply) => self.on_callee_failed(reply).await,
             Event::Reoffered(reply) => self.on_callee_reoffered(reply).await,
-            Event::HungUp(reasons) => Some(Cause::Talked(HangupBy::Callee, reasons)),
+            Event::HungUp(reasons) => {
+                // Who hangs up has answered, also where the answer is not dealt with yet.
+                let now = self.around.clock.now();
+                self.answered_at.get_or_insert(now);
+                Some(Cause::Talked(HangupBy::Callee, reasons))
+            }
             Event::Offer(offer) => {
                 self.on_offer(Side::Callee, offer).await;
                 None
