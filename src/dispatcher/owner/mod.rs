@@ -208,7 +208,7 @@ impl Owner {
         match self.dialer.as_ref().map(|dialer| dialer.fate(attempt.view().call_id())) {
             // Its slot stays held: nobody will tell when it ends.
             Some(Fate::InTheAir) => drop(self.foreign.insert(attempt.callee.key, slot)),
-            Some(Fate::Unknown) | None => self.pool.ended(slot, Instant::now()),
+            Some(Fate::Gone | Fate::Unknown) | None => self.pool.ended(slot, Instant::now()),
         }
         let now = self.context.clock.now();
         let what = attempt.ended(&self.context, CallEnd::unknown(now, now));
