@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::aftermath::Aftermath;
 use super::book::{Book, now};
 use super::faults::{Fault, Order};
-use super::fleet::{Condition, Fleet};
+use super::fleet::{Clock, Condition, Fleet};
 use super::plan::Scale;
 
 /// Calls in the air that a fault has to find: of the daemon that it strikes, or of all.
@@ -55,7 +55,7 @@ impl Nemesis {
             self.strike(fleet, fault, victim).await;
         }
         println!("      the faults are over: {:?}", self.done);
-        while self.away.is_some() || fleet.members.iter().any(|member| member.condition != Condition::Healthy) {
+        while self.away.is_some() || !fleet.is_well() {
             self.wait(fleet, Instant::now() + BETWEEN_LOOKS).await;
         }
     }
@@ -123,7 +123,11 @@ impl Nemesis {
         }
         let mut lasts = Duration::ZERO;
         match fault {
-            Fault::Kill => fleet.kill(victim, Duration::from_millis(self.dice.gen_range(200..4_000))),
+            Fault::Kill | Fault::Clock => {
+                let then = if fault == Fault::Clock { Clock::Ahead } else { Clock::Right };
+                fleet.kill(victim, Duration::from_millis(self.dice.gen_range(200..4_000)), then);
+            }
+            Fault::Rolling => fleet.roll(),
             Fault::Stop => {
                 // Beyond the lease, and beyond what others take for silence.
                 lasts = Duration::from_millis(self.dice.gen_range(14_000..22_000));
@@ -134,7 +138,7 @@ impl Nemesis {
             Fault::Rabbitmq => self.away = Some((self.restart("restart-rabbitmq", "fast"), line.clone())),
         }
         *self.done.entry(fault).or_default() += 1;
-        if fault.strikes_a_daemon() {
+        if fault.strikes_a_daemon() || fault == Fault::Rolling {
             line["until"] = json!(now() + i64::try_from(lasts.as_micros()).unwrap());
             self.book.write(&[line]);
         }
