@@ -23,11 +23,8 @@ const LONGEST_STOP: Duration = Duration::from_secs(120);
 /// How long a daemon goes by a wrong clock: longer than a lease of somebody who is gone.
 const MISLED_FOR: Duration = Duration::from_secs(20);
 /// Debian's libfaketime; the loader finds the path by itself. What measures time passing goes on as it is.
-const AN_HOUR_AHEAD: [(&str, &str); 3] = [
-    ("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1"),
-    ("FAKETIME", "+1h"),
-    ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-];
+const AN_HOUR_AHEAD: [(&str, &str); 3] =
+    [("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1"), ("FAKETIME", "+1h"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
 /// What it says then.
 const ALARM: &str = "ALARM: this machine's clock is ahead of the database's by so much; no call is started";
 
@@ -35,11 +32,20 @@ const ALARM: &str = "ALARM: this machine's clock is ahead of the database's by s
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     Healthy,
-    Suspended { until: Instant },
-    Leaving { since: Instant },
-    Gone { until: Instant, then: Clock },
+    Suspended {
+        until: Instant,
+    },
+    Leaving {
+        since: Instant,
+    },
+    Gone {
+        until: Instant,
+        then: Clock,
+    },
     /// Its clock is wrong: it may do no harm until it goes.
-    Misled { until: Instant },
+    Misled {
+        until: Instant,
+    },
 }
 
 /// What a daemon takes the time to be.
@@ -171,7 +177,11 @@ impl Fleet {
                     None => assert!(since.elapsed() < LONGEST_STOP, "{} does not stop", member.process),
                 },
                 Condition::Misled { until } if until <= Instant::now() => {
-                    assert!(member.daemon.has_logged(ALARM), "{} does not know that its clock is wrong", member.process);
+                    assert!(
+                        member.daemon.has_logged(ALARM),
+                        "{} does not know that its clock is wrong",
+                        member.process
+                    );
                     self.terminate(which);
                 }
                 Condition::Gone { until, then } if until <= Instant::now() => {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::aftermath::Aftermath;
 use super::book::{Book, now};
+use super::carrier::{Mood, Moods};
 use super::faults::{Fault, Order};
 use super::fleet::{Clock, Condition, Fleet};
 use super::plan::Scale;
@@ -33,15 +34,19 @@ pub struct Nemesis {
     order: Order,
     /// A server that is away, and what the ledger will say when it is back: other faults do not wait for it.
     away: Option<(Child, Value)>,
+    moods: Moods,
+    /// Until when the carrier is not well, and what the ledger will say then.
+    unwell: Option<(Instant, Value)>,
     done: BTreeMap<Fault, usize>,
 }
 
 impl Nemesis {
-    pub fn new(folder: &Path, scale: &Scale, services: OsString) -> Self {
+    pub fn new(folder: &Path, scale: &Scale, services: OsString, moods: Moods) -> Self {
         let mut dice = scale.dice(3);
         let order = Order::new(&mut dice, scale);
         let (book, began) = (Book::open(folder, "faults.jsonl"), Instant::now());
-        Self { dice, book, services, began, ends: began + scale.faults_for, order, away: None, done: BTreeMap::new() }
+        let (ends, away, unwell, done) = (began + scale.faults_for, None, None, BTreeMap::new());
+        Self { dice, book, services, began, ends, order, away, moods, unwell, done }
     }
 
     /// Does its worst until its time is over and each kind has come, then lets everybody recover.
@@ -55,7 +60,7 @@ impl Nemesis {
             self.strike(fleet, fault, victim).await;
         }
         println!("      the faults are over: {:?}", self.done);
-        while self.away.is_some() || !fleet.is_well() {
+        while self.away.is_some() || self.unwell.is_some() || !fleet.is_well() {
             self.wait(fleet, Instant::now() + BETWEEN_LOOKS).await;
         }
     }
@@ -77,6 +82,11 @@ impl Nemesis {
             self.book.write(std::slice::from_ref(line));
             self.away = None;
         }
+        if let Some((_, mut line)) = self.unwell.take_if(|(until, _)| *until <= Instant::now()) {
+            self.moods.set(Mood::Well);
+            line["until"] = json!(now());
+            self.book.write(&[line]);
+        }
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 
@@ -97,10 +107,19 @@ impl Nemesis {
                 if let Some(victim) = ready.choose(&mut self.dice).filter(|_| well > 1) {
                     return *victim;
                 }
-            } else if self.away.is_none() && (late || fleet.in_the_air() >= IN_THE_AIR) {
+            } else if self.is_free_for(fault) && (late || fleet.in_the_air() >= IN_THE_AIR) {
                 return 0;
             }
             self.look(fleet).await;
+        }
+    }
+
+    /// The servers are away one at a time, and the carrier is unwell in one way.
+    fn is_free_for(&self, fault: Fault) -> bool {
+        match fault {
+            Fault::TrunkOverloaded | Fault::TrunkDeaf => self.unwell.is_none(),
+            Fault::Rolling => true,
+            _ => self.away.is_none(),
         }
     }
 
@@ -134,6 +153,12 @@ impl Nemesis {
                 fleet.suspend(victim, lasts);
             }
             Fault::Term => fleet.terminate(victim),
+            Fault::TrunkOverloaded | Fault::TrunkDeaf => {
+                self.moods.set(if fault == Fault::TrunkDeaf { Mood::Deaf } else { Mood::Overloaded });
+                // No longer than a call is set up and ended at most, so that every BYE is heard.
+                let until = Instant::now() + Duration::from_millis(self.dice.gen_range(5_000..15_000));
+                self.unwell = Some((until, line.clone()));
+            }
             Fault::Postgres => self.away = Some((self.restart("restart-postgres", "immediate"), line.clone())),
             Fault::Rabbitmq => self.away = Some((self.restart("restart-rabbitmq", "fast"), line.clone())),
         }
