@@ -1,9 +1,7 @@
 //! Draws the faults from the seed and does them, each at a moment at which it hurts: with calls in the air.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -15,6 +13,7 @@ use super::aftermath::Aftermath;
 use super::book::{Book, now};
 use super::faults::{Fault, Order};
 use super::fleet::{Condition, Fleet};
+use super::outages::{Outage, Outages};
 use super::plan::Scale;
 
 /// Calls in the air that a fault has to find: of the daemon that it strikes, or of all.
@@ -27,21 +26,21 @@ const LONGEST_WAIT: Duration = Duration::from_secs(40);
 pub struct Nemesis {
     dice: StdRng,
     book: Book,
-    services: OsString,
+    outages: Outages,
     began: Instant,
     ends: Instant,
     order: Order,
     /// A server that is away, and what the ledger will say when it is back: other faults do not wait for it.
-    away: Option<(Child, Value)>,
+    away: Option<(Outage, Value)>,
     done: BTreeMap<Fault, usize>,
 }
 
 impl Nemesis {
-    pub fn new(folder: &Path, scale: &Scale, services: OsString) -> Self {
+    pub fn new(folder: &Path, scale: &Scale, allowed: Vec<Fault>, outages: Outages) -> Self {
         let mut dice = scale.dice(3);
-        let order = Order::new(&mut dice, scale);
+        let order = Order::new(&mut dice, scale, allowed);
         let (book, began) = (Book::open(folder, "faults.jsonl"), Instant::now());
-        Self { dice, book, services, began, ends: began + scale.faults_for, order, away: None, done: BTreeMap::new() }
+        Self { dice, book, outages, began, ends: began + scale.faults_for, order, away: None, done: BTreeMap::new() }
     }
 
     /// Does its worst until its time is over and each kind has come, then lets everybody recover.
@@ -69,10 +68,9 @@ impl Nemesis {
     /// Sees to everybody who is to come back.
     async fn look(&mut self, fleet: &mut Fleet) {
         fleet.tend().await;
-        if let Some((restart, line)) = &mut self.away
-            && let Some(status) = restart.try_wait().unwrap()
+        if let Some((outage, line)) = &mut self.away
+            && outage.is_over().await
         {
-            assert!(status.success(), "{line}: {status}");
             line["until"] = json!(now());
             self.book.write(std::slice::from_ref(line));
             self.away = None;
@@ -130,19 +128,17 @@ impl Nemesis {
                 fleet.suspend(victim, lasts);
             }
             Fault::Term => fleet.terminate(victim),
-            Fault::Postgres => self.away = Some((self.restart("restart-postgres", "immediate"), line.clone())),
-            Fault::Rabbitmq => self.away = Some((self.restart("restart-rabbitmq", "fast"), line.clone())),
+            _ => {
+                let outage = self.outages.begin(fault, &mut self.dice);
+                let noted = outage.note.as_object().cloned().unwrap_or_default();
+                line.as_object_mut().unwrap().extend(noted);
+                self.away = Some((outage, line.clone()));
+            }
         }
         *self.done.entry(fault).or_default() += 1;
         if fault.strikes_a_daemon() {
             line["until"] = json!(now() + i64::try_from(lasts.as_micros()).unwrap());
             self.book.write(&[line]);
         }
-    }
-
-    fn restart(&self, server: &str, mode: &str) -> Child {
-        let mut command = Command::new(&self.services);
-        command.args([server, mode]).stdin(Stdio::null()).stderr(Stdio::null());
-        command.spawn().unwrap()
     }
 }
