@@ -33,10 +33,18 @@ pub enum Fault {
     /// RabbitMQ takes nothing from publishers.
     MemoryAlarm,
     DiskFull,
+    /// The carrier refuses every call.
+    TrunkOverloaded,
+    /// The carrier hears nothing.
+    TrunkDeaf,
+    /// All daemons are stopped and replaced, one after the other.
+    Rolling,
+    /// A daemon is killed, and its successor's clock is wrong.
+    Clock,
 }
 
 /// Each kind by the name that ledgers and the environment have for it, and how often it is drawn.
-const KINDS: [(Fault, &str, u32); 14] = [
+const KINDS: [(Fault, &str, u32); 18] = [
     (Fault::Kill, "KILL", 11),
     (Fault::Stop, "STOP", 3),
     (Fault::Term, "TERM", 3),
@@ -51,6 +59,10 @@ const KINDS: [(Fault, &str, u32); 14] = [
     (Fault::Connections, "CONNECTIONS", 1),
     (Fault::MemoryAlarm, "MEMORY_ALARM", 1),
     (Fault::DiskFull, "DISK_FULL", 1),
+    (Fault::TrunkOverloaded, "TRUNK_OVERLOADED", 1),
+    (Fault::TrunkDeaf, "TRUNK_DEAF", 1),
+    (Fault::Rolling, "ROLLING", 1),
+    (Fault::Clock, "CLOCK", 1),
 ];
 
 /// So many of them, from the first on, are all that a short run has time for.
@@ -62,7 +74,7 @@ impl Fault {
     }
 
     pub fn strikes_a_daemon(self) -> bool {
-        matches!(self, Self::Kill | Self::Stop | Self::Term)
+        matches!(self, Self::Kill | Self::Stop | Self::Term | Self::Clock)
     }
 }
 

@@ -13,10 +13,11 @@ mod repeats;
 mod timers;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
@@ -33,9 +34,40 @@ const PORTS: &str = "carrier-ports.json";
 const FOLDER: &str = "CALLTASKD_CHAOS_CARRIER";
 const SEED: &str = "CALLTASKD_CHAOS_CARRIER_SEED";
 
+/// How it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    Well,
+    /// It refuses every call, and says so.
+    Overloaded,
+    /// Nothing that is sent to it arrives.
+    Deaf,
+}
+
+impl Mood {
+    const ALL: [(Self, &str); 3] = [(Self::Well, "well"), (Self::Overloaded, "overloaded"), (Self::Deaf, "deaf")];
+
+    fn named(name: &str) -> Self {
+        Self::ALL.iter().find(|(_, its)| *its == name).unwrap_or_else(|| panic!("{name} is no mood")).0
+    }
+}
+
+/// Where it is told how it is.
+#[derive(Clone)]
+pub struct Moods(Arc<Mutex<Option<ChildStdin>>>);
+
+impl Moods {
+    /// Tells it how it is from now on.
+    pub fn set(&self, mood: Mood) {
+        let name = Mood::ALL.iter().find(|(its, _)| *its == mood).unwrap().1;
+        writeln!(self.0.lock().unwrap().as_mut().unwrap(), "{name}").unwrap();
+    }
+}
+
 /// The process.
 pub struct Carrier {
     process: Child,
+    pub moods: Moods,
     pub port: u16,
     pub agent_port: u16,
 }
@@ -43,7 +75,7 @@ pub struct Carrier {
 impl Carrier {
     pub async fn start(folder: &Path, seed: u64) -> Self {
         let log = File::create(folder.join("carrier.log")).unwrap();
-        let process = Command::new(std::env::current_exe().unwrap())
+        let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "carrier::plays_when_it_is_asked_to", "--nocapture"])
             .env(FOLDER, folder)
             .env(SEED, seed.to_string())
@@ -55,12 +87,13 @@ impl Carrier {
         let ports = folder.join(PORTS);
         let read = || serde_json::from_slice::<[u16; 2]>(&std::fs::read(&ports).ok()?).ok();
         let [port, agent_port] = until("the carrier to say where it is", SOON, read).await;
-        Self { process, port, agent_port }
+        let moods = Moods(Arc::new(Mutex::new(process.stdin.take())));
+        Self { process, moods, port, agent_port }
     }
 
     /// Ends it, which must succeed: its ledger is whole then.
     pub async fn stop(&mut self) {
-        drop(self.process.stdin.take());
+        drop(self.moods.0.lock().unwrap().take());
         let process = &mut self.process;
         let status = until("the carrier's end", SOON, || process.try_wait().unwrap()).await;
         assert!(status.success(), "the carrier: {status}, see its log");
@@ -87,10 +120,11 @@ fn plays_when_it_is_asked_to() {
     let sockets = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
     let ports = [0, 1].map(|side: usize| sockets[side].local_addr().unwrap().port());
     let exchange = Exchange::open(sockets, Book::open(&folder, LEDGER), seed);
-    let stop = exchange.stop();
+    let order = exchange.orders();
     std::thread::spawn(move || {
-        drop(std::io::stdin().read_to_end(&mut Vec::new()));
-        stop();
+        let lines = std::io::stdin().lock().lines();
+        lines.map_while(Result::ok).for_each(|line| order(Some(Mood::named(&line))));
+        order(None);
     });
     std::fs::write(folder.join("carrier-ports.new"), json!(ports).to_string()).unwrap();
     std::fs::rename(folder.join("carrier-ports.new"), folder.join(PORTS)).unwrap();

@@ -57,6 +57,16 @@ pub struct PlannedTask {
     pub task_id: Uuid,
     pub service_instance_id: String,
     pub concurrency: usize,
+    /// In UTC; none: at any time.
+    #[serde(default)]
+    pub calling_times: Vec<CallingTime>,
+}
+
+/// A window of each day, half-open: `HH:MM` to `HH:MM`.
+#[derive(Debug, Deserialize)]
+pub struct CallingTime {
+    pub start: String,
+    pub end: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -101,6 +111,7 @@ struct ProcessLine {
     holder: Option<Uuid>,
     port: Option<u16>,
     started_at: Option<i64>,
+    misled: Option<bool>,
     ended_at: Option<i64>,
     how: Option<How>,
 }
@@ -114,6 +125,8 @@ pub struct Process {
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
     pub killed: bool,
+    /// Its clock was wrong.
+    pub misled: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
@@ -133,6 +146,10 @@ pub enum FaultKind {
     Unbound,
     Stall,
     Reset,
+    TrunkOverloaded,
+    TrunkDeaf,
+    Rolling,
+    Clock,
 }
 
 impl fmt::Display for FaultKind {
@@ -167,6 +184,7 @@ impl Fault {
             FaultKind::Kill | FaultKind::Stop | FaultKind::Term => false,
             FaultKind::Rabbitmq | FaultKind::RabbitmqKill | FaultKind::Connections => false,
             FaultKind::MemoryAlarm | FaultKind::Unbound => false,
+            FaultKind::TrunkOverloaded | FaultKind::TrunkDeaf | FaultKind::Rolling | FaultKind::Clock => false,
         }
     }
 }
@@ -233,6 +251,7 @@ fn processes(path: &Path) -> HashMap<String, Process> {
         process.port = line.port.or(process.port);
         process.started_at = line.started_at.or(process.started_at);
         process.ended_at = line.ended_at.or(process.ended_at);
+        process.misled |= line.misled == Some(true);
         process.killed |= line.how == Some(How::Kill);
     }
     processes
