@@ -97,8 +97,12 @@ impl Nemesis {
 
     /// Waits for enough calls in the air; gives the daemon to strike, if the fault strikes one.
     async fn moment(&mut self, fleet: &mut Fleet, fault: Fault) -> usize {
-        let deadline = Instant::now() + LONGEST_WAIT;
+        let mut deadline = Instant::now() + LONGEST_WAIT;
         loop {
+            if self.away.is_some() {
+                // Calls come back with the server.
+                deadline = Instant::now() + LONGEST_WAIT;
+            }
             let late = Instant::now() >= deadline;
             let (mut well, mut ready) = (0, Vec::new());
             for (which, member) in fleet.members.iter_mut().enumerate() {
