@@ -23,6 +23,12 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// How long a fault waits for so many calls before it comes all the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(40);
 
+/// What it does them with, where it is not done to a daemon.
+pub struct Means {
+    pub outages: Outages,
+    pub moods: Moods,
+}
+
 /// The source of the faults.
 pub struct Nemesis {
     dice: StdRng,
@@ -40,11 +46,12 @@ pub struct Nemesis {
 }
 
 impl Nemesis {
-    pub fn new(folder: &Path, scale: &Scale, allowed: Vec<Fault>, (outages, moods): (Outages, Moods)) -> Self {
+    pub fn new(folder: &Path, scale: &Scale, allowed: Vec<Fault>, means: Means) -> Self {
         let mut dice = scale.dice(3);
         let order = Order::new(&mut dice, scale, allowed);
         let (book, began) = (Book::open(folder, "faults.jsonl"), Instant::now());
         let (ends, away, unwell, done) = (began + scale.faults_for, None, None, BTreeMap::new());
+        let Means { outages, moods } = means;
         Self { dice, book, outages, began, ends, order, away, moods, unwell, done }
     }
 
@@ -90,8 +97,12 @@ impl Nemesis {
 
     /// Waits for enough calls in the air; gives the daemon to strike, if the fault strikes one.
     async fn moment(&mut self, fleet: &mut Fleet, fault: Fault) -> usize {
-        let deadline = Instant::now() + LONGEST_WAIT;
+        let mut deadline = Instant::now() + LONGEST_WAIT;
         loop {
+            if self.away.is_some() {
+                // Calls come back with the server.
+                deadline = Instant::now() + LONGEST_WAIT;
+            }
             let late = Instant::now() >= deadline;
             let (mut well, mut ready) = (0, Vec::new());
             for (which, member) in fleet.members.iter_mut().enumerate() {

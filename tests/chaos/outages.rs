@@ -61,10 +61,8 @@ impl Outages {
     pub fn begin(&self, fault: Fault, dice: &mut StdRng) -> Outage {
         let mut note = json!({});
         let over = match fault {
-            Fault::Kill | Fault::Stop | Fault::Term | Fault::Rolling | Fault::Clock => {
-                panic!("{fault:?} is done to daemons")
-            }
-            Fault::TrunkOverloaded | Fault::TrunkDeaf => panic!("{fault:?} is done to the carrier"),
+            Fault::Kill | Fault::Stop | Fault::Term | Fault::Clock | Fault::Rolling => panic!("{fault:?} is no outage"),
+            Fault::TrunkOverloaded | Fault::TrunkDeaf => panic!("{fault:?} is no outage of a server"),
             Fault::Postgres => self.script(&["restart-postgres", "immediate"]),
             Fault::PostgresAway => self.script(&["restart-postgres", "fast", AWAY_SECONDS]),
             Fault::DiskFull => self.script(&["fill-disk", FULL_SECONDS]),

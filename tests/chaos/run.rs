@@ -19,7 +19,7 @@ use super::harness::daemon::command;
 use super::harness::patience::{LATER, SOON, until};
 use super::harness::servers::Servers;
 use super::harness::site::folder;
-use super::nemesis::Nemesis;
+use super::nemesis::{Means, Nemesis};
 use super::outages::Outages;
 use super::plan::{Scale, World, settings};
 use super::producer::Producer;
@@ -60,7 +60,8 @@ pub async fn run(scale: Scale, services: OsString) -> PathBuf {
     let tasks = world.tasks();
     let producing = tokio::spawn(async move { producer.import(&world, scale).await });
     let outages = Outages::new(services, &place, network.clone());
-    let nemesis = Nemesis::new(&folder, &scale, faults, (outages, carrier.moods.clone()));
+    let means = Means { outages, moods: carrier.moods.clone() };
+    let nemesis = Nemesis::new(&folder, &scale, faults, means);
     let aftermath = Aftermath::of(&folder, &scale);
     nemesis.rage(&mut fleet, &aftermath).await;
     let calm_since = Instant::now();

@@ -64,7 +64,7 @@ fn silences<'e>(evidence: &'e Evidence, process: &'e str) -> impl Iterator<Item 
     let silence = |fault: &Fault| match fault.kind {
         FaultKind::Kill => Some(Silence { from: fault.at, until: i64::MAX }),
         FaultKind::Stop => Some(Silence { from: fault.at, until: fault.until }),
-        // A stop leaves the daemon what it needs to record every end; the rest is done to no daemon.
+        // All others leave the daemon what it needs to record every end.
         _ => None,
     };
     let death = evidence.killed_at(process).map(|from| Silence { from, until: i64::MAX });

@@ -90,6 +90,28 @@ fn an_outage_of_postgres_puts_off_the_recording() {
 }
 
 #[test]
+fn whatever_keeps_postgres_from_the_daemons_puts_off_the_recording() {
+    let of = |kind: &str, more: Value| {
+        figures(|ledgers| {
+            let outage = fault(ledgers, "POSTGRES");
+            outage["fault"] = json!(kind);
+            outage.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        })
+    };
+    for kind in ["POSTGRES_AWAY", "SESSIONS", "DISK_FULL"] {
+        assert_eq!(of(kind, json!({})), [], "{kind}");
+    }
+    for kind in ["RABBITMQ_KILL", "CONNECTIONS", "MEMORY_ALARM", "UNBOUND"] {
+        assert_eq!(of(kind, json!({})), [(UNKNOWN_OUTCOMES, 1)], "{kind}");
+    }
+    for kind in ["STALL", "RESET"] {
+        assert_eq!(of(kind, json!({"postgres": true, "rabbitmq": false})), [], "{kind}");
+        let elsewhere = of(kind, json!({"postgres": false, "rabbitmq": true}));
+        assert_eq!(elsewhere, [(UNKNOWN_OUTCOMES, 1)], "{kind} before RabbitMQ alone");
+    }
+}
+
+#[test]
 fn an_unknown_outcome_of_nobodys_attempt_is_found() {
     let found = figures(|ledgers| ledgers.dump("witness_claims").retain(|row| row["task_no"] != 2 || row["seq"] != 4));
     assert_eq!(found, [(UNKNOWN_OUTCOMES, 1)]);
