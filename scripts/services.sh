@@ -16,6 +16,7 @@
 #                           MODE is fast (default) or immediate (a crash); stays
 #                           away for so long in between
 #   restart-rabbitmq [MODE] the same
+#   faketime                Debian's libfaketime, if it is missing
 #   close-connections       RabbitMQ closes all that clients have
 #   block-publishers SECONDS
 #                           RabbitMQ's alarm of memory, for so long
@@ -93,13 +94,15 @@ newest() { printf '%s\n' "$@" | sort -V | tail -n 1; }
 postgres_installed() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
 rabbit_installed() { compgen -G '/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server' >/dev/null; }
 
-# The tests mislead a daemon with it.
-faketime_installed() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null; }
-
 missing_packages() {
     postgres_installed || echo postgresql
     rabbit_installed || echo rabbitmq-server
-    faketime_installed || echo libfaketime
+}
+
+# Some tests mislead a daemon with it.
+install_faketime() {
+    tidy_policy
+    compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || install_packages "$services/faketime.log" libfaketime
 }
 
 install() {
@@ -687,6 +690,7 @@ main() {
         stop) stop ;;
         restart-postgres) restart_postgres "$@" ;;
         restart-rabbitmq) restart_rabbit "$@" ;;
+        faketime) install_faketime ;;
         close-connections) close_connections ;;
         block-publishers) block_publishers "$@" ;;
         small-disk) small_disk ;;

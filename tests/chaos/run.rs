@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use super::aftermath::Aftermath;
 use super::carrier::Carrier;
 use super::consumer::Consumer;
 use super::disk;
-use super::faults;
+use super::faults::{self, Fault};
 use super::fleet::Fleet;
 use super::harness::daemon::command;
 use super::harness::patience::{LATER, SOON, until};
@@ -40,6 +41,9 @@ pub async fn run(scale: Scale, services: OsString) -> PathBuf {
     let place = servers.place.clone();
     let mut faults = faults::allowed(&scale);
     disk::give_a_small_one(&place, &services, &mut faults).await;
+    if faults.contains(&Fault::Clock) {
+        assert!(Command::new(&services).arg("faketime").status().unwrap().success(), "no clock can be made wrong");
+    }
     let migration = folder.join("migration.toml");
     fs::write(&migration, settings(&place, (1, 1), &folder.join("unused.jsonl"))).unwrap();
     assert!(command(&["migrate"], &migration).output().unwrap().status.success(), "calltaskd migrate failed");
