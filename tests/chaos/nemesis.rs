@@ -138,13 +138,7 @@ impl Nemesis {
             true => fleet.members[victim].in_the_air(),
             false => fleet.in_the_air(),
         };
-        println!(
-            "{:5.1} s {:<8} {:<12} with {in_the_air} calls in the air{}",
-            self.began.elapsed().as_secs_f64(),
-            fault.name(),
-            process.as_deref().unwrap_or_default(),
-            if self.away.is_some() { ", while a server is away" } else { "" },
-        );
+        self.say(fault, process.as_deref().unwrap_or_default(), in_the_air);
         let mut line = json!({"at": now(), "fault": fault.name(), "inTheAir": in_the_air});
         if let Some(process) = process {
             line["process"] = json!(process);
@@ -180,5 +174,11 @@ impl Nemesis {
             line["until"] = json!(now() + i64::try_from(lasts.as_micros()).unwrap());
             self.book.write(&[line]);
         }
+    }
+
+    fn say(&self, fault: Fault, process: &str, in_the_air: usize) {
+        let (since, name) = (self.began.elapsed().as_secs_f64(), fault.name());
+        let meanwhile = if self.away.is_some() { ", while a server is away" } else { "" };
+        println!("{since:5.1} s {name:<16} {process:<12} with {in_the_air} calls in the air{meanwhile}");
     }
 }
