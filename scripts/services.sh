@@ -12,8 +12,17 @@
 #   env                     AMQP_URL=… and DATABASE_URL=…, two lines
 #   status                  succeeds when both are up
 #   stop                    end both, and a daemon that a demo left running
-#   restart-postgres [MODE] MODE is fast (default) or immediate (a crash)
+#   restart-postgres [MODE [SECONDS]]
+#                           MODE is fast (default) or immediate (a crash); stays
+#                           away for so long in between
 #   restart-rabbitmq [MODE] the same
+#   faketime                Debian's libfaketime, if it is missing
+#   close-connections       RabbitMQ closes all that clients have
+#   block-publishers SECONDS
+#                           RabbitMQ's alarm of memory, for so long
+#   small-disk              a file system of its own (root only) with PostgreSQL's
+#                           tablespace `small_disk`; gone with `stop`
+#   fill-disk SECONDS       leaves no room on it for so long
 #
 # How a process is known to be ours, since a pid in a file may by now be
 # someone else's: PostgreSQL's processes stand in the data directory; those of
@@ -43,6 +52,8 @@ die() {
 
 # shellcheck source=scripts/packages.sh
 source "$root/scripts/packages.sh"
+# shellcheck source=scripts/small-disk.sh
+source "$root/scripts/small-disk.sh"
 
 show_tail() {
     local file
@@ -86,6 +97,12 @@ rabbit_installed() { compgen -G '/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/ra
 missing_packages() {
     postgres_installed || echo postgresql
     rabbit_installed || echo rabbitmq-server
+}
+
+# Some tests mislead a daemon with it.
+install_faketime() {
+    tidy_policy
+    compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || install_packages "$services/faketime.log" libfaketime
 }
 
 install() {
@@ -380,14 +397,19 @@ stop_postgres() {
     wait_for 10 "for PostgreSQL's end by SIGKILL" postgres_gone || die "PostgreSQL does not end: ${pids[*]}"
 }
 
-restart_postgres() {
-    local mode=${1:-fast}
-    [[ $mode == fast || $mode == immediate ]] || die "restart-postgres: fast or immediate, not $mode"
+find_postgres() {
     open_folder
     locate_postgres
     locate_postgres_binaries
     postgres_up || die "PostgreSQL is not up: $0 start"
+}
+
+restart_postgres() {
+    local mode=${1:-fast} seconds=${2:-0}
+    [[ $mode == fast || $mode == immediate ]] || die "restart-postgres: fast or immediate, not $mode"
+    find_postgres
     stop_postgres "$mode"
+    sleep "$seconds"
     launch_postgres || postgres_failed
 }
 
@@ -548,6 +570,38 @@ restart_rabbit() {
     launch_rabbit || rabbit_failed
 }
 
+rabbit_control() {
+    env -i \
+        CALLTASKD_RABBITMQ="$rabbit_home" \
+        PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+        LANG=C.UTF-8 \
+        HOME="$rabbit_home" \
+        ERL_EPMD_PORT="${port[epmd]}" \
+        ERL_EPMD_ADDRESS=127.0.0.1 \
+        ERL_AFLAGS='-kernel inet_dist_use_interface {127,0,0,1}' \
+        RABBITMQ_CONF_ENV_FILE=/dev/null \
+        RABBITMQ_NODENAME="$node" \
+        "$(newest /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmqctl)" --node "$node" "$@" >&2
+}
+
+find_rabbit() {
+    open_folder
+    rabbit_up || die "RabbitMQ is not up: $0 start"
+}
+
+close_connections() {
+    find_rabbit
+    rabbit_control close_all_connections 'by an operator'
+}
+
+# Sets back what prepare_rabbit_folder wrote.
+block_publishers() {
+    find_rabbit
+    rabbit_control set_vm_memory_high_watermark absolute 1
+    sleep "${1:?SECONDS}"
+    rabbit_control set_vm_memory_high_watermark 0.4
+}
+
 # ------------------------------------------------------------ the demo's daemon
 
 demo_daemon() {
@@ -603,12 +657,17 @@ stop() {
     open_folder
     locate_postgres
     stop_rabbit fast
+    if [[ -d $pg_data ]]; then
+        locate_postgres_binaries
+        remove_disk
+    fi
     stop_postgres fast
+    unmount_disk
     say "nothing is running"
 }
 
 usage() {
-    sed -n '/^#   install/,/^#   restart-rabbitmq/s/^# //p' "$root/scripts/services.sh"
+    sed -n '/^#   install/,/^#   fill-disk/s/^# //p' "$root/scripts/services.sh"
 }
 
 main() {
@@ -631,6 +690,11 @@ main() {
         stop) stop ;;
         restart-postgres) restart_postgres "$@" ;;
         restart-rabbitmq) restart_rabbit "$@" ;;
+        faketime) install_faketime ;;
+        close-connections) close_connections ;;
+        block-publishers) block_publishers "$@" ;;
+        small-disk) small_disk ;;
+        fill-disk) fill_disk "$@" ;;
         help | -h | --help) usage ;;
         *)
             usage >&2

@@ -81,7 +81,9 @@ pub struct Survivor {
 pub enum Fate {
     /// The call is up.
     InTheAir,
-    /// Nobody can say.
+    /// It has ended with its process, and nobody can say how.
+    Gone,
+    /// Nobody can say whether it is up.
     Unknown,
 }
 

@@ -19,6 +19,9 @@ impl Book {
 
     /// Is on the disk when this returns.
     pub fn write(&self, lines: &[Value]) {
+        if lines.is_empty() {
+            return;
+        }
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         (&self.0).write_all(text.as_bytes()).unwrap();
         self.0.sync_data().unwrap();
@@ -29,4 +32,13 @@ impl Book {
 #[expect(clippy::disallowed_methods, reason = "a witness has a clock of its own")]
 pub fn now() -> i64 {
     chrono::Utc::now().timestamp_micros()
+}
+
+/// How a ledger has a message that may be no text.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }

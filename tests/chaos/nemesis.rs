@@ -1,18 +1,20 @@
 //! Draws the faults from the seed and does them, each at a moment at which it hurts: with calls in the air.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
+use rand::seq::SliceRandom as _;
 use serde_json::{Value, json};
 
+use super::aftermath::Aftermath;
 use super::book::{Book, now};
-use super::fleet::{Condition, Fleet};
+use super::carrier::{Mood, Moods};
+use super::faults::{Fault, Order};
+use super::fleet::{Clock, Condition, Fleet};
+use super::outages::{Outage, Outages};
 use super::plan::Scale;
 
 /// Calls in the air that a fault has to find: of the daemon that it strikes, or of all.
@@ -21,73 +23,50 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// How long a fault waits for so many calls before it comes all the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(40);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fault {
-    Kill,
-    Stop,
-    Term,
-    Postgres,
-    Rabbitmq,
-}
-
-/// How often each is drawn.
-const WEIGHTS: [(Fault, u32); 5] =
-    [(Fault::Kill, 11), (Fault::Stop, 3), (Fault::Term, 3), (Fault::Postgres, 2), (Fault::Rabbitmq, 1)];
-
-impl Fault {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Kill => "KILL",
-            Self::Stop => "STOP",
-            Self::Term => "TERM",
-            Self::Postgres => "POSTGRES",
-            Self::Rabbitmq => "RABBITMQ",
-        }
-    }
-
-    fn strikes_a_daemon(self) -> bool {
-        matches!(self, Self::Kill | Self::Stop | Self::Term)
-    }
-
-    fn draw(dice: &mut StdRng) -> Self {
-        WEIGHTS.choose_weighted(dice, |(_, weight)| *weight).unwrap().0
-    }
+/// What it does them with, where it is not done to a daemon.
+pub struct Means {
+    pub outages: Outages,
+    pub moods: Moods,
 }
 
 /// The source of the faults.
 pub struct Nemesis {
     dice: StdRng,
     book: Book,
-    services: OsString,
+    outages: Outages,
     began: Instant,
     ends: Instant,
-    /// Drawn already: each kind once at the beginning, in an order of chance.
-    drawn: Vec<Fault>,
+    order: Order,
     /// A server that is away, and what the ledger will say when it is back: other faults do not wait for it.
-    away: Option<(Child, Value)>,
+    away: Option<(Outage, Value)>,
+    moods: Moods,
+    /// Until when the carrier is not well, and what the ledger will say then.
+    unwell: Option<(Instant, Value)>,
     done: BTreeMap<Fault, usize>,
 }
 
 impl Nemesis {
-    pub fn new(folder: &Path, scale: &Scale, services: OsString) -> Self {
+    pub fn new(folder: &Path, scale: &Scale, allowed: Vec<Fault>, means: Means) -> Self {
         let mut dice = scale.dice(3);
-        let mut drawn: Vec<Fault> = WEIGHTS.iter().map(|(fault, _)| *fault).collect();
-        drawn.shuffle(&mut dice);
+        let order = Order::new(&mut dice, scale, allowed);
         let (book, began) = (Book::open(folder, "faults.jsonl"), Instant::now());
-        Self { dice, book, services, began, ends: began + scale.faults_for, drawn, away: None, done: BTreeMap::new() }
+        let (ends, away, unwell, done) = (began + scale.faults_for, None, None, BTreeMap::new());
+        let Means { outages, moods } = means;
+        Self { dice, book, outages, began, ends, order, away, moods, unwell, done }
     }
 
     /// Does its worst until its time is over and each kind has come, then lets everybody recover.
-    pub async fn rage(mut self, fleet: &mut Fleet) {
-        while Instant::now() < self.ends || !self.drawn.is_empty() {
+    pub async fn rage(mut self, fleet: &mut Fleet, aftermath: &Aftermath) {
+        while Instant::now() < self.ends || self.order.is_incomplete() {
             let pause = Duration::from_millis(self.dice.gen_range(4_000..14_000));
             self.wait(fleet, Instant::now() + pause).await;
-            let fault = self.drawn.pop().unwrap_or_else(|| Fault::draw(&mut self.dice));
+            aftermath.remember_the_warm_up(fleet, self.began.elapsed());
+            let fault = self.order.next(&mut self.dice);
             let victim = self.moment(fleet, fault).await;
             self.strike(fleet, fault, victim).await;
         }
         println!("      the faults are over: {:?}", self.done);
-        while self.away.is_some() || fleet.members.iter().any(|member| member.condition != Condition::Healthy) {
+        while self.away.is_some() || self.unwell.is_some() || !fleet.is_well() {
             self.wait(fleet, Instant::now() + BETWEEN_LOOKS).await;
         }
     }
@@ -101,21 +80,29 @@ impl Nemesis {
     /// Sees to everybody who is to come back.
     async fn look(&mut self, fleet: &mut Fleet) {
         fleet.tend().await;
-        if let Some((restart, line)) = &mut self.away
-            && let Some(status) = restart.try_wait().unwrap()
+        if let Some((outage, line)) = &mut self.away
+            && outage.is_over().await
         {
-            assert!(status.success(), "{line}: {status}");
             line["until"] = json!(now());
             self.book.write(std::slice::from_ref(line));
             self.away = None;
+        }
+        if let Some((_, mut line)) = self.unwell.take_if(|(until, _)| *until <= Instant::now()) {
+            self.moods.set(Mood::Well);
+            line["until"] = json!(now());
+            self.book.write(&[line]);
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 
     /// Waits for enough calls in the air; gives the daemon to strike, if the fault strikes one.
     async fn moment(&mut self, fleet: &mut Fleet, fault: Fault) -> usize {
-        let deadline = Instant::now() + LONGEST_WAIT;
+        let mut deadline = Instant::now() + LONGEST_WAIT;
         loop {
+            if self.away.is_some() {
+                // Calls come back with the server.
+                deadline = Instant::now() + LONGEST_WAIT;
+            }
             let late = Instant::now() >= deadline;
             let (mut well, mut ready) = (0, Vec::new());
             for (which, member) in fleet.members.iter_mut().enumerate() {
@@ -129,10 +116,19 @@ impl Nemesis {
                 if let Some(victim) = ready.choose(&mut self.dice).filter(|_| well > 1) {
                     return *victim;
                 }
-            } else if self.away.is_none() && (late || fleet.in_the_air() >= IN_THE_AIR) {
+            } else if self.is_free_for(fault) && (late || fleet.in_the_air() >= IN_THE_AIR) {
                 return 0;
             }
             self.look(fleet).await;
+        }
+    }
+
+    /// The servers are away one at a time, and the carrier is unwell in one way.
+    fn is_free_for(&self, fault: Fault) -> bool {
+        match fault {
+            Fault::TrunkOverloaded | Fault::TrunkDeaf => self.unwell.is_none(),
+            Fault::Rolling => true,
+            _ => self.away.is_none(),
         }
     }
 
@@ -142,39 +138,47 @@ impl Nemesis {
             true => fleet.members[victim].in_the_air(),
             false => fleet.in_the_air(),
         };
-        println!(
-            "{:5.1} s {:<8} {:<12} with {in_the_air} calls in the air{}",
-            self.began.elapsed().as_secs_f64(),
-            fault.name(),
-            process.as_deref().unwrap_or_default(),
-            if self.away.is_some() { ", while a server is away" } else { "" },
-        );
+        self.say(fault, process.as_deref().unwrap_or_default(), in_the_air);
         let mut line = json!({"at": now(), "fault": fault.name(), "inTheAir": in_the_air});
         if let Some(process) = process {
             line["process"] = json!(process);
         }
         let mut lasts = Duration::ZERO;
         match fault {
-            Fault::Kill => fleet.kill(victim, Duration::from_millis(self.dice.gen_range(200..4_000))),
+            Fault::Kill | Fault::Clock => {
+                let then = if fault == Fault::Clock { Clock::Ahead } else { Clock::Right };
+                fleet.kill(victim, Duration::from_millis(self.dice.gen_range(200..4_000)), then);
+            }
+            Fault::Rolling => fleet.roll(),
             Fault::Stop => {
                 // Beyond the lease, and beyond what others take for silence.
                 lasts = Duration::from_millis(self.dice.gen_range(14_000..22_000));
                 fleet.suspend(victim, lasts);
             }
             Fault::Term => fleet.terminate(victim),
-            Fault::Postgres => self.away = Some((self.restart("restart-postgres", "immediate"), line.clone())),
-            Fault::Rabbitmq => self.away = Some((self.restart("restart-rabbitmq", "fast"), line.clone())),
+            Fault::TrunkOverloaded | Fault::TrunkDeaf => {
+                self.moods.set(if fault == Fault::TrunkDeaf { Mood::Deaf } else { Mood::Overloaded });
+                // No longer than a call is set up and ended at most, so that every BYE is heard.
+                let until = Instant::now() + Duration::from_millis(self.dice.gen_range(5_000..15_000));
+                self.unwell = Some((until, line.clone()));
+            }
+            _ => {
+                let outage = self.outages.begin(fault, &mut self.dice);
+                let noted = outage.note.as_object().cloned().unwrap_or_default();
+                line.as_object_mut().unwrap().extend(noted);
+                self.away = Some((outage, line.clone()));
+            }
         }
         *self.done.entry(fault).or_default() += 1;
-        if fault.strikes_a_daemon() {
+        if fault.strikes_a_daemon() || fault == Fault::Rolling {
             line["until"] = json!(now() + i64::try_from(lasts.as_micros()).unwrap());
             self.book.write(&[line]);
         }
     }
 
-    fn restart(&self, server: &str, mode: &str) -> Child {
-        let mut command = Command::new(&self.services);
-        command.args([server, mode]).stdin(Stdio::null()).stderr(Stdio::null());
-        command.spawn().unwrap()
+    fn say(&self, fault: Fault, process: &str, in_the_air: usize) {
+        let (since, name) = (self.began.elapsed().as_secs_f64(), fault.name());
+        let meanwhile = if self.away.is_some() { ", while a server is away" } else { "" };
+        println!("{since:5.1} s {name:<16} {process:<12} with {in_the_air} calls in the air{meanwhile}");
     }
 }

@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::book::now;
 use super::harness::orders;
 use super::harness::plan::Plan;
 use super::harness::servers::Place;
@@ -23,12 +24,39 @@ const NUMBER_SLOTS: u32 = 220;
 const PACE: u32 = 110;
 /// The limits of a call.
 const RING_AND_TALK_SECONDS: u32 = 10;
+/// The task that may call in every second minute only, from the one in which the run begins.
+const NARROW_TASK: usize = 0;
+/// How long a phone rings, and how long a call lasts: some beyond the task's limit.
+pub const RING_MILLIS: [u64; 2] = [200, 2_000];
+pub const TALK_MILLIS: [u64; 2] = [500, 10_500];
+/// The trunk of all service instances.
+const TRUNK: &str = "carrier";
+/// So old may a daemon be at least whose memory is looked at, and such a part of the run is a warm-up.
+pub const WARM_UP: f64 = 0.4;
+/// A shorter run says nothing about memory.
+pub const LONG: Duration = Duration::from_secs(290);
+/// Each kind of fault comes so often in a run of so long; in shorter ones it comes once.
+pub const FAULTS_OF_A_KIND: usize = 3;
+pub const VERY_LONG: Duration = Duration::from_secs(1_190);
 /// What a run has if nobody says otherwise.
 const MINUTES: f64 = 1.0;
 const SEED: u64 = 20_261_125;
-const CALLEES_A_MINUTE: f64 = 8_000.0;
+const CALLEES_A_MINUTE: f64 = 4_000.0;
 /// Callees of one import.
 const ROWS: usize = 100;
+
+/// What becomes of a call at the carrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Answers,
+    RingsOn,
+    IsBusy,
+    IsUnknown,
+}
+
+/// How often each is drawn.
+pub const ENDINGS: [(Ending, u32); 4] =
+    [(Ending::Answers, 70), (Ending::RingsOn, 15), (Ending::IsBusy, 10), (Ending::IsUnknown, 5)];
 
 /// The size of a run.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +75,11 @@ impl Scale {
         let usual = format!("{:.0}", minutes * CALLEES_A_MINUTE);
         let callees = given("CALLEES").unwrap_or(usual).parse().expect("CALLEES is a whole number");
         Self { faults_for: Duration::from_secs_f64(minutes * 60.0), seed, callees }
+    }
+
+    /// How often each kind of fault has to come.
+    pub fn faults_of_a_kind(&self) -> usize {
+        if self.faults_for >= VERY_LONG { FAULTS_OF_A_KIND } else { 1 }
     }
 
     /// A source of chance for one part of the run; parts do not disturb each other's draws.
@@ -77,7 +110,8 @@ impl World {
                 {"number": format!("+49305550{number}01"), "maxConcurrent": NUMBER_SLOTS},
                 {"number": format!("+49305550{number}02")},
             ]);
-            orders::with(orders::line(&format!("line-{number}"), SLOTS, PACE), "callerNumbers", numbers)
+            let line = orders::with(orders::line(&format!("line-{number}"), SLOTS, PACE), "trunk", json!(TRUNK));
+            orders::with(line, "callerNumbers", numbers)
         };
         let task = |number: usize| {
             let id = Uuid::new_v4();
@@ -86,6 +120,9 @@ impl World {
             body["serviceInstanceId"] = json!(format!("line-{}", number % SERVICE_INSTANCES));
             body["ringTimeoutSeconds"] = json!(RING_AND_TALK_SECONDS);
             body["maxTalkSeconds"] = json!(RING_AND_TALK_SECONDS);
+            if number == NARROW_TASK {
+                body["callingTimes"] = every_second_minute();
+            }
             (id, body)
         };
         Self {
@@ -95,8 +132,9 @@ impl World {
     }
 
     /// The commands that make it, in order.
-    pub fn orders(&self) -> Vec<(&'static str, Value)> {
-        let agent = ("agent.put", orders::agent(orders::AGENT));
+    pub fn orders(&self, agent_port: u16) -> Vec<(&'static str, Value)> {
+        let uri = json!(format!("sip:voice@127.0.0.1:{agent_port}"));
+        let agent = ("agent.put", orders::with(orders::agent(orders::AGENT), "sipUri", uri));
         let lines = self.lines.iter().map(|line| ("service-instance.put", line.clone()));
         let tasks = self.tasks.iter().map(|(_, task)| ("task.create", task.clone()));
         std::iter::once(agent).chain(lines).chain(tasks).collect()
@@ -126,7 +164,10 @@ impl World {
             json!({"id": line["serviceInstanceId"], "maxConcurrent": line["maxConcurrent"], "maxCps": line["maxCps"],
                    "callerNumbers": line["callerNumbers"]})
         };
-        let task = |(id, task): &(Uuid, Value)| json!({"taskId": id, "serviceInstanceId": task["serviceInstanceId"], "concurrency": task["concurrency"]});
+        let task = |(id, task): &(Uuid, Value)| {
+            json!({"taskId": id, "serviceInstanceId": task["serviceInstanceId"], "concurrency": task["concurrency"],
+                   "callingTimes": task["callingTimes"]})
+        };
         json!({
             "serviceInstances": self.lines.iter().map(line).collect::<Vec<_>>(),
             "tasks": self.tasks.iter().map(task).collect::<Vec<_>>(),
@@ -135,17 +176,29 @@ impl World {
     }
 }
 
-/// The settings of one process, with a record of its own: what it says of a call that never ended is to be told apart
-/// by how the process ended.
-pub fn settings(place: &Place, record: &Path) -> String {
+/// Windows of a minute each, in UTC, from now on: as many as a task may have, which is enough for an hour and a half.
+fn every_second_minute() -> Value {
+    let minute = now() / 60_000_000;
+    let clock = |minute: i64| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let opens = (0..48).map(|window| (minute + 2 * window) % (24 * 60));
+    json!(opens.map(|of_day| json!({"start": clock(of_day), "end": clock(of_day + 1)})).collect::<Vec<_>>())
+}
+
+/// The settings of the processes at one place of the fleet: its address is the place's own, so that whoever is next there goes on
+/// with the calls.
+pub fn settings(place: &Place, (carrier, own): (u16, u16), unused: &Path) -> String {
+    let all = u32::try_from(SERVICE_INSTANCES).unwrap();
+    let (channels, pace) = (SLOTS * all, PACE * all);
     let plan = Plan {
-        ring_millis: [200, 2_000],
-        // Some beyond the task's limit.
-        talk_millis: [500, 10_500],
-        results: vec![("ANSWERED", 70), ("NO_ANSWER", 15), ("USER_BUSY", 10), ("INVALID_NUMBER", 5)],
-        // Too short for some calls: they are hung up, and who was only rung is called again.
+        // Too short for some calls: who was only rung is called again, and who talks is handed over.
         grace_seconds: 1,
+        admin: "127.0.0.1:0",
+        more: format!(
+            "[sip]\nbind = \"udp:127.0.0.1:{own}\"\n\
+             [trunks.{TRUNK}]\nkind = \"sip\"\naddress = \"127.0.0.1:{carrier}\"\noptions_seconds = 0\n\
+             max_channels = {channels}\nmax_cps = {pace}\n"
+        ),
         ..Plan::default()
     };
-    plan.toml(place, record)
+    plan.toml(place, unused)
 }

@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::book::{Book, now};
+use super::book::{Book, hexadecimal, now};
 use super::harness::servers::Place;
 use super::plan::{Batch, Scale, World};
 
@@ -25,6 +25,10 @@ const AT_ONCE: f64 = 0.15;
 const IMPORTED_AFTER: f64 = 0.85;
 /// So many imports between a stop and the next.
 const BETWEEN_STOPS: usize = 50;
+/// So many imports between one message that nobody can read and the next.
+const BETWEEN_POISON: usize = 10;
+/// So many imports between one whose callees are cancelled at once and the next: while they are being called.
+const BETWEEN_CANCELS: usize = 6;
 
 /// One command, with what the ledger keeps of it.
 #[derive(Debug, Clone)]
@@ -56,11 +60,33 @@ impl Order {
     }
 }
 
+/// What nobody can read; each is the only one of its kind.
+fn poison(number: usize) -> Order {
+    let id = Uuid::new_v4();
+    let (command, mut body) = match number % 4 {
+        0 => ("task.stop", format!("not JSON at all, {id}")),
+        1 => ("callees.import", format!("[\"no object\", \"{id}\"]")),
+        2 => ("task.explode", format!("{{\"taskId\": \"{id}\"}}")),
+        _ => ("task.start", format!("{{\"taskId\": \"{id}\"")),
+    };
+    if number % 8 == 7 {
+        body.push('}');
+    }
+    let mut body = body.into_bytes();
+    if number % 8 == 7 {
+        // No UTF-8.
+        body[2] = 0xff;
+    }
+    let note = json!({"messageId": Uuid::new_v4(), "poison": hexadecimal(&body)});
+    Order { command, body, note }
+}
+
 /// The one who publishes.
 pub struct Producer {
     place: Place,
     book: Book,
     dice: StdRng,
+    poison: Book,
     session: Option<(Connection, Channel)>,
     /// Published once, to be published again later.
     again: Vec<Order>,
@@ -69,17 +95,18 @@ pub struct Producer {
 impl Producer {
     pub fn new(place: &Place, folder: &Path, scale: &Scale) -> Self {
         let (book, dice) = (Book::open(folder, "commands.jsonl"), scale.dice(2));
-        Self { place: place.clone(), book, dice, session: None, again: Vec::new() }
+        let poison = Book::open(folder, "poison.jsonl");
+        Self { place: place.clone(), book, poison, dice, session: None, again: Vec::new() }
     }
 
     /// Makes the service instances and the tasks.
-    pub async fn found(&mut self, world: &World) {
-        for (command, body) in world.orders() {
+    pub async fn found(&mut self, world: &World, agent_port: u16) {
+        for (command, body) in world.orders(agent_port) {
             self.deliver(&Order::new(command, &body)).await;
         }
     }
 
-    /// Imports everything, spread over the time of the run, and stops and starts tasks in between.
+    /// Imports everything, spread over the time of the run; stops and starts tasks, and cancels callees in between.
     pub async fn import(mut self, world: &World, scale: Scale) {
         let (batches, tasks) = (world.batches(&scale), world.tasks());
         let began = tokio::time::Instant::now();
@@ -89,6 +116,13 @@ impl Producer {
             tokio::time::sleep_until(began + scale.faults_for.mul_f64(part * IMPORTED_AFTER)).await;
             self.deliver(&Order::import(batch, first)).await;
             first += batch.rows;
+            if number % BETWEEN_POISON == BETWEEN_POISON - 1 {
+                self.deliver(&poison(number / BETWEEN_POISON)).await;
+            }
+            if number % BETWEEN_CANCELS == BETWEEN_CANCELS - 1 {
+                let whom = json!({"taskId": batch.task, "batchId": batch.id});
+                self.deliver(&Order::new("callees.cancel", &whom)).await;
+            }
             if let Some(task) = stopped.take() {
                 self.deliver(&Order::new("task.start", &json!({"taskId": task}))).await;
             } else if number % BETWEEN_STOPS == BETWEEN_STOPS - 1 {
@@ -155,6 +189,8 @@ impl Producer {
         line["what"] = json!(what);
         line["at"] = json!(now());
         line.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-        self.book.write(&[line]);
+        // What cannot be read is no command.
+        let book = if line["poison"].is_null() { &self.book } else { &self.poison };
+        book.write(&[line]);
     }
 }

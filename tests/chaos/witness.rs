@@ -12,13 +12,19 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncC
 
 const WITNESSES: &str = "
     CREATE TABLE witness_claims (task_no bigint, seq bigint, attempt integer, holder uuid);
+    CREATE TABLE witness_dialogs (task_no bigint, seq bigint, attempt integer);
     CREATE TABLE witness_events (event_id uuid, event_type text);
     CREATE FUNCTION witness_claim() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         INSERT INTO witness_claims SELECT task_no, seq, attempt, holder FROM added; RETURN NULL; END $$;
+    CREATE FUNCTION witness_dialog() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO witness_dialogs SELECT task_no, seq, attempt FROM changed WHERE dialogs IS NOT NULL;
+        RETURN NULL; END $$;
     CREATE FUNCTION witness_event() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         INSERT INTO witness_events SELECT event_id, event_type FROM added; RETURN NULL; END $$;
     CREATE TRIGGER witness AFTER INSERT ON open_attempts
         REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION witness_claim();
+    CREATE TRIGGER witness_of_dialogs AFTER UPDATE ON open_attempts
+        REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION witness_dialog();
     CREATE TRIGGER witness AFTER INSERT ON outbox
         REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION witness_event();";
 
@@ -39,6 +45,12 @@ const CLAIMS: &str = "
     SELECT json_build_object('task_no', task_no, 'seq', seq, 'attempt', attempt, 'holder', holder, 'committed_at',
         (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint)::text AS line
     FROM witness_claims";
+
+/// When each call was first written down as one that another run can go on with.
+const DIALOGS: &str = "
+    SELECT json_build_object('task_no', task_no, 'seq', seq, 'attempt', attempt, 'committed_at',
+        (min(extract(epoch FROM pg_xact_commit_timestamp(xmin))) * 1000000)::bigint)::text AS line
+    FROM witness_dialogs GROUP BY task_no, seq, attempt";
 
 #[derive(QueryableByName)]
 struct Line {
@@ -65,6 +77,7 @@ pub async fn dump(url: &str, folder: &Path) {
         write(&mut connection, statement, &folder.join(format!("{table}.jsonl"))).await;
     }
     write(&mut connection, CLAIMS.to_owned(), &folder.join("witness_claims.jsonl")).await;
+    write(&mut connection, DIALOGS.to_owned(), &folder.join("witness_dialogs.jsonl")).await;
 }
 
 async fn write(connection: &mut AsyncPgConnection, statement: String, path: &Path) {

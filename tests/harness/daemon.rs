@@ -32,7 +32,13 @@ enum Body {
 impl Daemon {
     /// Starts `calltaskd run` without waiting for anything.
     pub fn launch(settings: &Path, log: PathBuf) -> Self {
+        Self::launch_in(&[], settings, log)
+    }
+
+    /// The same with more in its environment.
+    pub fn launch_in(environment: &[(&str, &str)], settings: &Path, log: PathBuf) -> Self {
         let child = command(&["run"], settings)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())

@@ -1,17 +1,17 @@
 //! What a daemon makes of the calls that another run left up, where more has happened than that it was away: over a
 //! connection, after a long silence, before both sides were joined, at another address.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde_json::json;
 
-use crate::cases::{answered, assert_tells};
+use crate::cases::{answered, assert_tells, case};
 use crate::certificate;
 use crate::exchange::{Case, Exchange, sip_settings};
-use crate::harness::patience::{SOON, until, within};
+use crate::harness::patience::{LATER, SOON, until, within};
 use crate::harness::site::folder;
 use crate::kamailio::{Door, Kamailio, Ports};
 use crate::ports;
@@ -133,6 +133,38 @@ async fn a_call_that_nobody_comes_back_for_is_ended_by_whoever_holds_the_lease()
     let expected = json!({"result": "ANSWERED", "hangupBy": "SYSTEM", "counted": true, "final": true});
     assert_tells(exchange.ended("abandoned").await[0].data(), "abandoned", &expected);
     exchange.close().await;
+}
+
+/// How long a new owner starts nothing, and a little.
+const TAKEOVER: Duration = Duration::from_secs(3);
+
+/// Its phone may be ringing, whoever has the lease meanwhile, and however often that changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_rang_at_a_kill_holds_its_slot_through_two_takeovers() {
+    let rings = play("goes_on").saying("180 Ringing").times(2);
+    let case = Case { callees: 2, concurrency: 1, ..case("ringing", rings) };
+    let mut exchange = Exchange::open("two-takeovers", &[case]).await;
+    let called = |exchange: &Exchange| exchange.first_sent("ringing-carrier", "SIP/2.0 180").len();
+    until("the first callee to be called", SOON, || (called(&exchange) == 1).then_some(())).await;
+    exchange.site.daemon.kill();
+    for heir in ["the first heir", "the second heir"] {
+        exchange.start_elsewhere(&sip_settings()).await;
+        let taken = || exchange.site.daemon.has_logged("lease taken").then_some(());
+        until(&format!("{heir} to have the lease"), LATER, taken).await;
+        let since = Instant::now();
+        until(&format!("{heir} to be free to call"), SOON, || (since.elapsed() > TAKEOVER).then_some(())).await;
+        assert!(exchange.site.ledger.events().iter().all(|event| event.kind() != "call.ended"), "{heir}: it may ring");
+        assert_eq!(called(&exchange), 1, "{heir}: the task may have one call");
+        if heir == "the first heir" {
+            exchange.site.daemon.stop(SOON).await;
+        }
+    }
+    let aged = "UPDATE open_attempts SET claimed_at = claimed_at - interval '2 minutes'";
+    assert_eq!(sql_query(aged).execute(&mut connect(&exchange).await).await.unwrap(), 1);
+    until("the second callee to be called", SOON, || (called(&exchange) == 2).then_some(())).await;
+    let unknown = exchange.some_ended("ringing", 1).await;
+    assert_tells(unknown[0].data(), "ringing", &json!({"result": "UNKNOWN_OUTCOME", "counted": true, "final": true}));
+    exchange.abandon().await;
 }
 
 /// Locks every open attempt until this is dropped: nothing can be written down of any.

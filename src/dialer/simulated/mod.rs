@@ -116,7 +116,7 @@ impl Dialer for SimulatedDialer {
     }
 
     fn fate(&self, call: CallId) -> Fate {
-        if lock(&self.channels).up.contains(&call) { Fate::InTheAir } else { Fate::Unknown }
+        if lock(&self.channels).up.contains(&call) { Fate::InTheAir } else { Fate::Gone }
     }
 
     fn longest(&self, ring_timeout: Duration, max_talk: Duration) -> Duration {

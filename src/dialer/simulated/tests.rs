@@ -80,14 +80,14 @@ async fn a_call_above_the_channels_is_refused_and_not_counted() {
     let refused = call(&dialer, order(3, 1)).await;
     assert_eq!((refused.result, refused.scope, refused.counted), (CallResult::NetworkBusy, Scope::Trunk, false));
     assert_eq!(dialer.fate(order(1, 1).call_id), Fate::InTheAir);
-    assert_eq!(dialer.fate(order(3, 1).call_id), Fate::Unknown);
+    assert_eq!(dialer.fate(order(3, 1).call_id), Fate::Gone);
 
     dialer.hang_up_all();
     for call in up {
         let end = end_of(call).await;
         assert_eq!((end.result, end.scope, end.counted), (CallResult::Cancel, Scope::Local, false));
     }
-    assert_eq!(dialer.fate(order(1, 1).call_id), Fate::Unknown);
+    assert_eq!(dialer.fate(order(1, 1).call_id), Fate::Gone);
 }
 
 #[tokio::test]

@@ -146,6 +146,7 @@ impl Owner {
         let Some(epoch) = epoch.filter(|_| !self.context.drain.is_cancelled()) else {
             self.fence = None;
             self.share(0);
+            self.leave_to_others();
             return self.settle_without_lease().await;
         };
         if self.look_due <= Instant::now() || self.fence.as_ref().is_none_or(|fence| fence.epoch != epoch) {
@@ -203,12 +204,19 @@ impl Owner {
         }
     }
 
+    /// Calls that others see to are counted by whoever has the lease: a takeover finds them in the store again.
+    fn leave_to_others(&mut self) {
+        for (_, slot) in self.foreign.drain() {
+            self.pool.ended(slot, Instant::now());
+        }
+    }
+
     fn call_lost(&mut self, slot: Slot, attempt: Attempt) {
         tracing::error!(call = ?attempt.view().call_id(), "ALARM: the watcher of a call fell; asking the dialer");
         match self.dialer.as_ref().map(|dialer| dialer.fate(attempt.view().call_id())) {
             // Its slot stays held: nobody will tell when it ends.
             Some(Fate::InTheAir) => drop(self.foreign.insert(attempt.callee.key, slot)),
-            Some(Fate::Unknown) | None => self.pool.ended(slot, Instant::now()),
+            Some(Fate::Gone | Fate::Unknown) | None => self.pool.ended(slot, Instant::now()),
         }
         let now = self.context.clock.now();
         let what = attempt.ended(&self.context, CallEnd::unknown(now, now));

@@ -206,7 +206,8 @@ impl Owner {
     }
 
     /// Settles an attempt whose daemon is gone. "Gone" means silent: it may only be suspended, and its calls up. So its
-    /// slot is held as long as the call can last, also where the outcome is told at once.
+    /// slot is held as long as the call can last, also where the outcome is told at once because calls of this trunk end with
+    /// their process.
     fn resolve(&mut self, open: OpenAttempt) -> Settled {
         let key = open.callee.key;
         let held = self.foreign.remove(&key);
@@ -215,15 +216,20 @@ impl Owner {
         let limits = (open.ring_timeout, open.max_talk);
         let attempt = Attempt::from(open);
         let call = attempt.view().call_id();
-        let longest = match &self.dialer {
-            Some(dialer) if dialer.fate(call) == Fate::InTheAir => {
+        let longest = self.dialer.as_ref().map_or(limits.0 + limits.1, |dialer| dialer.longest(limits.0, limits.1));
+        let left = (LICENCE_LIFE + longest).saturating_sub(age);
+        match self.dialer.as_ref().map(|dialer| dialer.fate(call)) {
+            Some(Fate::InTheAir) => {
                 self.foreign.insert(key, slot);
                 return Settled::Watched;
             }
-            Some(dialer) => dialer.longest(limits.0, limits.1),
-            None => limits.0 + limits.1,
-        };
-        self.pool.linger(slot, Instant::now() + (LICENCE_LIFE + longest).saturating_sub(age));
+            // It stays open meanwhile, so that whoever has the lease next holds its slot as well.
+            Some(Fate::Unknown) if !left.is_zero() => {
+                self.foreign.insert(key, slot);
+                return Settled::Watched;
+            }
+            _ => self.pool.linger(slot, Instant::now() + left),
+        }
         tracing::debug!(%call, "its daemon is silent: the outcome is unknown");
         self.note_open(key, attempt.attempt);
         let what = attempt.ended(&self.context, CallEnd::unknown(started_at, self.context.clock.now()));

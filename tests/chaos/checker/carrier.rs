@@ -34,3 +34,11 @@ pub fn licences(history: &History) -> Invariant {
     let found = history.evidence.records.placings.iter().filter_map(complaint);
     Invariant::none(names::LICENCES, found.collect())
 }
+
+/// A further INVITE of an attempt may come after a last response alone: after silence nobody knows whether the first one rang.
+pub fn after_silence(history: &History) -> Invariant {
+    let found = history.evidence.records.placings.iter().filter(|placing| placing.after_silence);
+    let complaint =
+        |placing: &Placing| format!("{} was placed again at {}, and the first was not over", placing.call, placing.at);
+    Invariant::none(names::AFTER_SILENCE, found.map(complaint).collect())
+}

@@ -43,6 +43,15 @@ pub struct ClaimRow {
     pub committed_at: i64,
 }
 
+/// A call that was written down, so that another run could go on with it; when that was committed first.
+#[derive(Debug, Deserialize)]
+pub struct DialogRow {
+    pub task_no: i64,
+    pub seq: i64,
+    pub attempt: u32,
+    pub committed_at: i64,
+}
+
 #[derive(Debug, Deserialize)]
 pub struct InboxRow {
     pub message_id: String,
@@ -64,6 +73,7 @@ pub struct Dump {
     pub callees: Vec<CalleeRow>,
     pub attempts: Vec<AttemptRow>,
     pub claims: Vec<ClaimRow>,
+    pub dialogs: Vec<DialogRow>,
     pub inbox: Vec<InboxRow>,
     /// Every event that was ever in the outbox, with its type.
     pub written: HashMap<Uuid, String>,
@@ -81,6 +91,7 @@ impl Dump {
             tasks: tasks.collect(),
             callees: lines(&table("callees")),
             attempts: lines(&table("attempts")),
+            dialogs: lines(&table("witness_dialogs")),
             claims: lines(&table("witness_claims")),
             inbox: lines(&table("inbox")),
             written: written.map(|row: WrittenEvent| (row.event_id, row.event_type)).collect(),

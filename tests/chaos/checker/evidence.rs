@@ -11,10 +11,11 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::thread;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::aftermath::Aftermath;
 use super::dump::Dump;
 use super::events::Events;
 use super::record::Records;
@@ -27,6 +28,11 @@ pub struct Plan {
     pub tasks: Vec<PlannedTask>,
     /// Counted attempts that a callee may have.
     pub attempts_allowed: usize,
+    /// The kinds of faults that could come, and how often each had to.
+    #[serde(default)]
+    pub faults: Vec<FaultKind>,
+    #[serde(default)]
+    pub faults_of_a_kind: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +57,16 @@ pub struct PlannedTask {
     pub task_id: Uuid,
     pub service_instance_id: String,
     pub concurrency: usize,
+    /// In UTC; none: at any time.
+    #[serde(default)]
+    pub calling_times: Vec<CallingTime>,
+}
+
+/// A window of each day, half-open: `HH:MM` to `HH:MM`.
+#[derive(Debug, Deserialize)]
+pub struct CallingTime {
+    pub start: String,
+    pub end: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -93,6 +109,9 @@ pub enum How {
 struct ProcessLine {
     process: String,
     holder: Option<Uuid>,
+    port: Option<u16>,
+    started_at: Option<i64>,
+    misled: Option<bool>,
     ended_at: Option<i64>,
     how: Option<How>,
 }
@@ -101,29 +120,42 @@ struct ProcessLine {
 #[derive(Debug, Default)]
 pub struct Process {
     pub holder: Option<Uuid>,
+    /// Its SIP address.
+    pub port: Option<u16>,
+    pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
     pub killed: bool,
+    /// Its clock was wrong.
+    pub misled: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum FaultKind {
     Kill,
     Stop,
     Term,
     Postgres,
+    PostgresAway,
+    Sessions,
+    DiskFull,
     Rabbitmq,
+    RabbitmqKill,
+    Connections,
+    MemoryAlarm,
+    Unbound,
+    Stall,
+    Reset,
+    TrunkOverloaded,
+    TrunkDeaf,
+    Rolling,
+    Clock,
 }
 
 impl fmt::Display for FaultKind {
+    /// As the ledger has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Kill => "KILL",
-            Self::Stop => "STOP",
-            Self::Term => "TERM",
-            Self::Postgres => "POSTGRES",
-            Self::Rabbitmq => "RABBITMQ",
-        })
+        self.serialize(f)
     }
 }
 
@@ -138,6 +170,23 @@ pub struct Fault {
     pub process: Option<String>,
     #[serde(default)]
     pub in_the_air: u64,
+    /// Of a fault of the network: whether it was that before Postgres.
+    #[serde(default)]
+    postgres: bool,
+}
+
+impl Fault {
+    /// Whether nobody could record anything meanwhile, or not for sure.
+    pub fn keeps_from_recording(&self) -> bool {
+        match self.kind {
+            FaultKind::Postgres | FaultKind::PostgresAway | FaultKind::Sessions | FaultKind::DiskFull => true,
+            FaultKind::Stall | FaultKind::Reset => self.postgres,
+            FaultKind::Kill | FaultKind::Stop | FaultKind::Term => false,
+            FaultKind::Rabbitmq | FaultKind::RabbitmqKill | FaultKind::Connections => false,
+            FaultKind::MemoryAlarm | FaultKind::Unbound => false,
+            FaultKind::TrunkOverloaded | FaultKind::TrunkDeaf | FaultKind::Rolling | FaultKind::Clock => false,
+        }
+    }
 }
 
 /// All that a run left behind.
@@ -150,6 +199,7 @@ pub struct Evidence {
     pub processes: HashMap<String, Process>,
     pub faults: Vec<Fault>,
     pub dump: Dump,
+    pub aftermath: Aftermath,
 }
 
 impl Evidence {
@@ -159,13 +209,15 @@ impl Evidence {
         let plan = fs::read(path("plan.json")).expect("plan.json: without a plan there are no limits");
         thread::scope(|scope| {
             let events = scope.spawn(|| Events::read(&path("events.jsonl")));
+            let (processes, dump) = (processes(&path("processes.jsonl")), Dump::read(&path("dump")));
             Self {
                 plan: serde_json::from_slice(&plan).unwrap_or_else(|error| panic!("plan.json: {error}")),
                 command_lines: lines(&path("commands.jsonl")),
-                records: Records::read(folder),
-                processes: processes(&path("processes.jsonl")),
+                records: Records::read(folder, &processes, &dump),
+                processes,
                 faults: lines(&path("faults.jsonl")),
-                dump: Dump::read(&path("dump")),
+                dump,
+                aftermath: Aftermath::read(folder),
                 events: events.join().unwrap_or_else(|panicked| resume_unwind(panicked)),
             }
         })
@@ -196,7 +248,10 @@ fn processes(path: &Path) -> HashMap<String, Process> {
     for line in lines::<ProcessLine>(path) {
         let process = processes.entry(line.process).or_default();
         process.holder = line.holder.or(process.holder);
+        process.port = line.port.or(process.port);
+        process.started_at = line.started_at.or(process.started_at);
         process.ended_at = line.ended_at.or(process.ended_at);
+        process.misled |= line.misled == Some(true);
         process.killed |= line.how == Some(How::Kill);
     }
     processes

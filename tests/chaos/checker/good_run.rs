@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::samples::{
-    KILLED, Ledgers, NARROW, SOUTH, STOPPED, SUCCESSOR, Trace, WIDE, at, called, callee, holder, task, with,
+    KILLED, Ledgers, NARROW, SOUTH, STOPPED, SUCCESSOR, Trace, WIDE, at, called, callee, holder, port, task, with,
 };
 
 type Row = ((i64, i64, u32), &'static str, &'static str, i64, Option<(i64, &'static str)>, &'static str);
@@ -16,14 +16,14 @@ type Row = ((i64, i64, u32), &'static str, &'static str, i64, Option<(i64, &'sta
 /// Key, process, caller number, placed at, ended at and how by the record, told how by the event.
 const CALLS: [Row; 11] = [
     ((1, 1, 1), KILLED, NARROW, 0, Some((1_500, "USER_BUSY")), "USER_BUSY"),
-    ((1, 2, 1), KILLED, NARROW, 0, Some((400, "CANCEL")), "CANCEL"),
+    ((1, 2, 1), KILLED, NARROW, 0, Some((400, "CANCELLED")), "CANCEL"),
     ((3, 1, 1), KILLED, WIDE, 1_000, Some((3_000, "ANSWERED")), "ANSWERED"),
     ((1, 2, 2), KILLED, NARROW, 1_000, Some((2_500, "USER_BUSY")), "USER_BUSY"),
     ((1, 1, 2), KILLED, WIDE, 3_000, Some((4_000, "ANSWERED")), "ANSWERED"),
     // Its end could not be recorded for want of Postgres, and then its daemon was killed.
     ((2, 5, 1), KILLED, SOUTH, 13_000, Some((15_000, "ANSWERED")), "UNKNOWN_OUTCOME"),
-    ((1, 3, 1), KILLED, NARROW, 18_000, None, "UNKNOWN_OUTCOME"),
-    ((3, 2, 1), KILLED, NARROW, 18_500, None, "UNKNOWN_OUTCOME"),
+    ((1, 3, 1), KILLED, NARROW, 18_000, Some((20_000, "ANSWERED")), "UNKNOWN_OUTCOME"),
+    ((3, 2, 1), KILLED, NARROW, 18_500, Some((20_000, "CANCELLED")), "UNKNOWN_OUTCOME"),
     ((1, 2, 3), SUCCESSOR, NARROW, 20_000, Some((21_500, "ANSWERED")), "ANSWERED"),
     ((2, 2, 1), STOPPED, SOUTH, 28_000, Some((28_500, "ANSWERED")), "ANSWERED"),
     // Given up while its daemon stood still.
@@ -53,7 +53,10 @@ impl Ledgers {
     }
 
     fn note_processes_and_faults(&mut self) {
-        let begin = |process: &str| json!({"process": process, "holder": holder(process), "startedAt": at(-9_000)});
+        let begin = |process: &str| {
+            let started_at = at(if process == SUCCESSOR { 19_992 } else { -9_000 });
+            json!({"process": process, "holder": holder(process), "port": port(process), "startedAt": started_at})
+        };
         *self.file("processes.jsonl") = vec![
             begin(KILLED),
             begin(STOPPED),

@@ -50,7 +50,7 @@ fn callee_id(task: Uuid, seq: i64) -> Uuid {
     Uuid::new_v5(&task, seq.to_string().as_bytes())
 }
 
-fn call_id(task: Uuid, seq: i64, attempt: u32) -> Uuid {
+pub fn call_id(task: Uuid, seq: i64, attempt: u32) -> Uuid {
     Uuid::new_v5(&task, format!("{seq}:{attempt}").as_bytes())
 }
 

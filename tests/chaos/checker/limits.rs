@@ -14,6 +14,9 @@ use super::report::Invariant;
 
 const SECOND: i64 = 1_000_000;
 
+/// The carrier is behind a network: what it hears may be late by so much, and so two calls closer together than they were made.
+pub const HEARD_LATE: i64 = 50_000;
+
 /// From when to when a slot is held.
 type Span = (i64, i64);
 
@@ -38,9 +41,8 @@ pub fn slots(evidence: &Evidence) -> Invariant {
     let mut groups = service_instances(evidence, |instance| instance.max_concurrent);
     groups.extend(tasks(evidence));
     groups.extend(caller_numbers(evidence));
-    let excess = |group: &Group| {
-        group.excess("slots at", most_at_once(group.placings.iter().map(|placing| slot(evidence, placing))))
-    };
+    let excess =
+        |group: &Group| group.excess("slots at", most_at_once(group.placings.iter().map(|placing| slot(placing))));
     let mut found: Vec<(usize, String)> = groups.iter().filter_map(excess).collect();
     found.extend(without_a_limit(evidence).map(|complaint| (1, complaint)));
     sum(names::SLOTS, found)
@@ -50,7 +52,7 @@ pub fn calls_per_second(evidence: &Evidence) -> Invariant {
     let groups = service_instances(evidence, |instance| instance.max_cps);
     // A placing is in those seconds that began less than a second before it: the most spans at once is the most
     // placings in any second.
-    let second = |placing: &&Placing| (placing.at, placing.at + SECOND);
+    let second = |placing: &&Placing| (placing.at, placing.at + SECOND - HEARD_LATE);
     let excess = |group: &Group| {
         group.excess("calls in the second that ends with", most_at_once(group.placings.iter().map(second)))
     };
@@ -62,11 +64,11 @@ fn sum(name: &'static str, found: Vec<(usize, String)>) -> Invariant {
     Invariant::new(name, (figure, 0), found.into_iter().map(|(_, complaint)| complaint).collect())
 }
 
-/// A call that never ended is over with its process, and goes on if that still runs.
-fn slot(evidence: &Evidence, placing: &Placing) -> Span {
-    let process_end = || evidence.processes.get(evidence.records.process(placing)).and_then(|process| process.ended_at);
-    let end = placing.end.as_ref().map(|end| end.at).or_else(process_end).unwrap_or(i64::MAX);
-    (placing.at, end.max(placing.at + SECOND))
+/// A call is up until the carrier says that it is over, whatever became of its daemon.
+fn slot(placing: &Placing) -> Span {
+    let end = placing.end.as_ref().map_or(i64::MAX, |end| end.at);
+    // What is heard late seems to begin late: of two calls in turn, the first may have been heard at once.
+    (placing.at, end.max(placing.at + SECOND - HEARD_LATE))
 }
 
 /// The most spans that cover one instant, and the first such instant.
@@ -112,7 +114,9 @@ fn caller_numbers(evidence: &Evidence) -> Vec<Group<'_>> {
 fn tasks(evidence: &Evidence) -> Vec<Group<'_>> {
     let mut by_task: HashMap<Uuid, Vec<&Placing>> = HashMap::new();
     for placing in &evidence.records.placings {
-        by_task.entry(placing.task).or_default().push(placing);
+        // One without an attempt is another invariant's.
+        let Some(task) = placing.task else { continue };
+        by_task.entry(task).or_default().push(placing);
     }
     let group = |task: &super::evidence::PlannedTask| {
         let placings = by_task.remove(&task.task_id).unwrap_or_default();
@@ -133,8 +137,9 @@ fn by_caller(evidence: &Evidence) -> HashMap<&str, Vec<&Placing>> {
 fn without_a_limit(evidence: &Evidence) -> impl Iterator<Item = String> {
     let numbers = numbers_of_tasks(&evidence.plan);
     evidence.records.placings.iter().filter_map(move |placing| {
-        let planned = numbers.get(&placing.task).is_some_and(|callers| callers.contains(&placing.caller.as_str()));
-        let Placing { call, task, caller, .. } = placing;
+        let task = placing.task?;
+        let planned = numbers.get(&task).is_some_and(|callers| callers.contains(&placing.caller.as_str()));
+        let Placing { call, caller, .. } = placing;
         (!planned).then(|| format!("{call} was placed for the task {task} through {caller}, which is not planned"))
     })
 }

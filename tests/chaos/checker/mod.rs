@@ -10,17 +10,20 @@
 //! | `names` | every invariant, in the order of the report |
 //! | `evidence`, `events`, `record`, `dump` | the files, as structs |
 //! | `history` | the same, put together by call and callee |
-//! | `carrier`, `limits` | what the carrier saw: set-ups, licences, slots, calls per second |
+//! | `carrier`, `limits`, `hours` | what the carrier saw: set-ups, licences, slots, calls per second, when |
 //! | `results`, `unknown` | how calls ended, by the carrier and by the events |
 //! | `outcomes` | what became of callees and attempts |
 //! | `commands`, `messages` | what was asked for, and what was told |
+//! | `aftermath` | what was left when it was over |
 
+mod aftermath;
 mod carrier;
 mod commands;
 mod dump;
 mod events;
 mod evidence;
 mod history;
+mod hours;
 mod limits;
 mod messages;
 mod names;
@@ -56,6 +59,8 @@ pub fn check(folder: &Path) -> Report {
         carrier::licences(&history),
         limits::slots(&evidence),
         limits::calls_per_second(&evidence),
+        hours::hours(&evidence),
+        hours::misled(&evidence),
         outcomes::final_events(&history),
         results::results(&history),
         outcomes::attempts(&history),
@@ -67,6 +72,12 @@ pub fn check(folder: &Path) -> Report {
         commands::applied_twice(&evidence),
         messages::left_over(&evidence),
         outcomes::calls_after_the_last_word(&history),
+        carrier::after_silence(&history),
+        unknown::kept_and_unknown(&history),
+        evidence.aftermath.dead_letters(),
+        evidence.aftermath.held(),
+        evidence.aftermath.queues(),
+        evidence.aftermath.growth(),
     ];
     Report { invariants, facts: Facts::of(&history) }
 }

@@ -36,6 +36,11 @@ pub fn holder(process: &str) -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, process.as_bytes())
 }
 
+/// The address of a process, which its successor has again.
+pub fn port(process: &str) -> u16 {
+    if process == STOPPED { 2 } else { 1 }
+}
+
 pub fn callee(task_no: i64, seq: i64) -> Uuid {
     Uuid::new_v5(&task(task_no), format!("{seq}").as_bytes())
 }
@@ -95,7 +100,7 @@ impl Ledgers {
         self.claim(trace.key, trace.process, trace.claimed);
         if let Some(placed) = trace.placed {
             self.record(trace.process).push(json!({
-                "event": "PLACED", "callId": call, "taskId": task(task_no), "calledNumber": called(task_no, seq),
+                "event": "INVITE", "callId": call, "calledNumber": called(task_no, seq),
                 "callerNumber": caller, "at": at(placed),
             }));
         }
@@ -151,10 +156,18 @@ impl Ledgers {
     pub fn judge(&self) -> Report {
         let folder = Folder::new();
         fs::create_dir_all(folder.join("dump")).unwrap();
+        let mut carrier = String::new();
         for (name, lines) in &self.files {
+            // The carrier has one ledger; whose part of it each was stands in each line.
+            if let Some(process) = name.strip_prefix("record-").and_then(|name| name.strip_suffix(".jsonl")) {
+                let from = port(process);
+                carrier.extend(lines.iter().map(|line| format!("{}\n", with(line.clone(), "from", json!(from)))));
+                continue;
+            }
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
             fs::write(folder.join(name), text).unwrap();
         }
+        fs::write(folder.join("carrier.jsonl"), carrier).unwrap();
         check(&folder.0)
     }
 }

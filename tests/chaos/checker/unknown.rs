@@ -3,13 +3,15 @@
 //!
 //! An attempt is open from the commit of its claim to the commit of its end, and the latter is nowhere to be seen for
 //! an end that was never recorded. What is known is when the carrier ended the call: the end is recorded within
-//! moments of that, unless Postgres is away.
+//! moments of the daemon's hearing of that, unless Postgres is away.
+
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
 use super::events::CallEnded;
 use super::evidence::{Evidence, Fault, FaultKind};
-use super::history::{Claims, History};
+use super::history::{CalleeKey, Claims, History};
 use super::names;
 use super::report::Invariant;
 
@@ -62,8 +64,8 @@ fn silences<'e>(evidence: &'e Evidence, process: &'e str) -> impl Iterator<Item 
     let silence = |fault: &Fault| match fault.kind {
         FaultKind::Kill => Some(Silence { from: fault.at, until: i64::MAX }),
         FaultKind::Stop => Some(Silence { from: fault.at, until: fault.until }),
-        // Both leave the daemon what it needs to record every end.
-        FaultKind::Term | FaultKind::Postgres | FaultKind::Rabbitmq => None,
+        // All others leave the daemon what it needs to record every end.
+        _ => None,
     };
     let death = evidence.killed_at(process).map(|from| Silence { from, until: i64::MAX });
     faults.filter_map(silence).chain(death)
@@ -74,20 +76,50 @@ fn process_of(evidence: &Evidence, holder: Uuid) -> Option<&str> {
     processes.find(|(_, process)| process.holder == Some(holder)).map(|(name, _)| name.as_str())
 }
 
-/// When the call of the process ended, by its own record: after that the attempt is soon not open any more.
+/// When the process heard of the end of its call, by the carrier's ledger: after that the attempt is soon not open any more.
 fn ended_at(history: &History, call: Uuid, process: &str) -> Option<i64> {
     let placings = history.placings_of(call).iter();
     let own = placings.filter(|placing| history.evidence.records.process(placing) == process);
-    own.filter_map(|placing| placing.end.as_ref()).map(|end| end.at).max()
+    own.filter_map(|placing| placing.end.as_ref()).filter_map(|end| end.heard_at).max()
 }
 
 /// By when an end must have been recorded. An outage that begins before that puts it off.
 fn recorded_by(evidence: &Evidence, ended_at: i64) -> i64 {
     let mut outages: Vec<&Fault> =
-        evidence.faults.iter().filter(|fault| fault.kind == FaultKind::Postgres && fault.until >= ended_at).collect();
+        evidence.faults.iter().filter(|fault| fault.keeps_from_recording() && fault.until >= ended_at).collect();
     outages.sort_unstable_by_key(|outage| outage.at);
     outages.iter().fold(ended_at + UNTIL_RECORDED, |by, outage| match outage.at <= by {
         true => by.max(outage.until + UNTIL_RECORDED_AFTER_AN_OUTAGE),
         false => by,
     })
+}
+
+/// How soon somebody has to be at the address again: those who hang up say so for 32 s.
+const BACK_WITHIN: i64 = 20_000_000;
+
+/// Nobody's outcome may be unknown whose call was written down before the kill, when a daemon was soon at its address again.
+pub fn kept_and_unknown(history: &History) -> Invariant {
+    let kept: HashMap<(CalleeKey, u32), i64> = history
+        .evidence
+        .dump
+        .dialogs
+        .iter()
+        .map(|row| (((row.task_no, row.seq), row.attempt), row.committed_at))
+        .collect();
+    let found = history.unknown_outcomes().filter_map(|event| {
+        let attempt = history.attempts.get(&event.call)?;
+        let kept_at = *kept.get(&(attempt.callee, attempt.number))?;
+        let process = process_of(history.evidence, attempt.claims?.holder)?;
+        let killed_at = history.evidence.killed_at(process)?;
+        let is_back = kept_at < killed_at && is_back(history.evidence, process, killed_at);
+        is_back
+            .then(|| format!("{} was written down at {kept_at}, and {process} was killed at {killed_at}", event.call))
+    });
+    Invariant::none(names::KEPT_AND_UNKNOWN, found.collect())
+}
+
+fn is_back(evidence: &Evidence, process: &str, killed_at: i64) -> bool {
+    let address = evidence.processes[process].port;
+    let mut others = evidence.processes.values().filter(|other| other.port == address);
+    others.any(|other| other.started_at.is_some_and(|at| (killed_at..killed_at + BACK_WITHIN).contains(&at)))
 }

@@ -1,8 +1,8 @@
 //! Set-ups, licences, and results by the record.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::super::names::{ATTEMPTS, LICENCES, LOST, RESULTS, SET_UPS, SLOTS};
+use super::super::names::{AFTER_SILENCE, ATTEMPTS, LICENCES, LOST, RESULTS, SET_UPS, SLOTS};
 use super::super::samples::{KILLED, STOPPED, SUCCESSOR, WIDE, at, call, task};
 use super::{broken, figures};
 
@@ -10,7 +10,7 @@ use super::{broken, figures};
 fn a_call_set_up_twice_is_found() {
     let found = figures(|ledgers| {
         // A second daemon placed it again, long after, and it ended in the same way.
-        for line in [json!({"event": "PLACED", "at": at(70_000)}), json!({"event": "ENDED", "at": at(71_000)})] {
+        for line in [json!({"event": "INVITE", "at": at(70_000)}), json!({"event": "ENDED", "at": at(71_000)})] {
             let first = ledgers.record(KILLED).iter();
             let first = first.filter(|first| first["callId"] == json!(call(1, 1, 2)));
             let mut again = first.clone().find(|first| first["event"] == line["event"]).unwrap().clone();
@@ -29,7 +29,7 @@ fn a_call_set_up_twice_by_one_daemon_is_found() {
         ledgers.record(STOPPED).insert(1, again);
     });
     // The first of the two never ended.
-    assert_eq!(found, [SET_UPS, SLOTS, RESULTS]);
+    assert_eq!(found, [SET_UPS, SLOTS, RESULTS, AFTER_SILENCE]);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_call_before_the_commit_of_its_licence_is_found() {
 fn a_call_whose_id_is_of_no_attempt_is_found() {
     let found = broken(|ledgers| {
         let stranger = json!({
-            "event": "PLACED", "callId": task(9), "taskId": task(1), "calledNumber": "+49309", "callerNumber": WIDE,
+            "event": "INVITE", "callId": task(9), "taskId": task(1), "calledNumber": "+49309", "callerNumber": WIDE,
             "at": at(80_000),
         });
         ledgers.record(STOPPED).push(stranger);
@@ -86,7 +86,7 @@ fn a_result_without_a_call_is_found() {
 
 #[test]
 fn a_result_that_the_carrier_never_told_is_found() {
-    let found = figures(|ledgers| ledgers.ended(call(1, 3, 1))["data"]["result"] = json!("ANSWERED"));
+    let found = figures(|ledgers| ledgers.ended(call(3, 2, 1))["data"]["result"] = json!("ANSWERED"));
     assert_eq!(found, [(RESULTS, 1)]);
 }
 
@@ -114,10 +114,68 @@ fn an_end_without_a_call_is_found() {
 }
 
 #[test]
-fn a_call_that_never_ended_though_nobody_was_killed_is_found() {
+fn a_call_that_never_ended_is_found() {
     // Of the stopped one, which still runs.
     assert_eq!(figures(|ledgers| drop(ledgers.record(STOPPED).pop())), [(RESULTS, 1)]);
-    // Of one that exited; its unknown outcome would be another matter.
     let found = figures(|ledgers| drop(ledgers.record(SUCCESSOR).pop()));
     assert_eq!(found, [(RESULTS, 2)], "the call, and the event that knows its end");
+}
+
+#[test]
+fn an_invite_after_silence_is_found() {
+    let again = |instant: i64| {
+        broken(|ledgers| {
+            let mut again = ledgers.record(KILLED)[2].clone();
+            again["at"] = json!(at(instant));
+            // The first one ends at 400 ms: before the line that comes third, and after the one that comes second.
+            let place = if instant < 400 { 3 } else { 4 };
+            ledgers.record(KILLED).insert(place, again);
+        })
+    };
+    assert!(again(300).contains(&AFTER_SILENCE));
+    assert!(!again(600).contains(&AFTER_SILENCE), "one after a refusal is another matter");
+}
+
+#[test]
+fn an_invite_from_nobodys_address_is_found() {
+    let found = broken(|ledgers| ledgers.file("processes.jsonl")[1]["port"] = json!(3));
+    assert!(found.contains(&RESULTS), "{found:?}");
+}
+
+/// What the good run's callee who was answered may be told to have been, by how the carrier saw it end.
+fn told(event: &str, seen: &str, more: Option<Value>) -> Vec<(&'static str, u64)> {
+    figures(|ledgers| {
+        ledgers.ended(call(1, 1, 2))["data"]["result"] = json!(event);
+        let record = ledgers.record(KILLED);
+        let end = record.iter().position(|line| line["event"] == "ENDED" && line["callId"] == json!(call(1, 1, 2)));
+        record[end.unwrap()]["result"] = json!(seen);
+        if let Some(line) = more {
+            record.insert(end.unwrap(), line);
+        }
+    })
+}
+
+#[test]
+fn what_a_cancel_means_depends_on_how_long_it_rang() {
+    assert_eq!(told("CANCEL", "CANCELLED", None), []);
+    assert_eq!(told("NO_ANSWER", "CANCELLED", None), [(RESULTS, 1)], "it rang for a second");
+    assert_eq!(told("NO_ANSWER", "ANSWERED", None), [(RESULTS, 1)]);
+    let crossed = json!({"event": "CANCEL", "callId": call(1, 1, 2), "at": at(3_900)});
+    assert_eq!(told("NO_ANSWER", "ANSWERED", Some(crossed)), []);
+}
+
+#[test]
+fn a_refusal_is_no_taking_back_unless_they_crossed() {
+    assert_eq!(told("CANCEL", "USER_BUSY", None), [(RESULTS, 1)]);
+    let crossed = json!({"event": "CANCEL", "callId": call(1, 1, 2), "at": at(4_100)});
+    assert_eq!(told("CANCEL", "USER_BUSY", Some(crossed)), []);
+}
+
+#[test]
+fn an_agent_that_was_there_did_not_fail() {
+    assert_eq!(told("AGENT_FAILED", "ANSWERED", None), []);
+    let joined = json!({"event": "AGENT_ACKED", "callId": call(1, 1, 2), "at": at(1_000) - 1});
+    assert_eq!(told("AGENT_FAILED", "ANSWERED", Some(joined)), [(RESULTS, 1)]);
+    let just_before_the_kill = json!({"event": "AGENT_ACKED", "callId": call(1, 1, 2), "at": at(18_000)});
+    assert_eq!(told("AGENT_FAILED", "ANSWERED", Some(just_before_the_kill)), []);
 }

@@ -2,7 +2,9 @@
 //!
 //! An invariant that no test breaks is a line in a table.
 
+mod aftermath;
 mod carrier;
+mod hours;
 mod limits;
 mod messages;
 mod outcomes;
@@ -34,7 +36,7 @@ fn figures(spoil: impl FnOnce(&mut Ledgers)) -> Vec<(&'static str, u64)> {
 fn a_good_run_is_sound_and_its_facts_are_counted() {
     let report = Ledgers::good().judge();
     assert!(report.is_sound(), "{report}");
-    assert_eq!(report.invariants.len(), 15);
+    assert_eq!(report.invariants.len(), 23);
     assert_eq!(report.invariants[0].figure, 1, "each call was placed once");
     let facts = &report.facts;
     assert_eq!((facts.callees, facts.attempts, facts.calls_placed, facts.unknown_outcomes), (10, 12, 11, 5));
@@ -66,10 +68,10 @@ fn a_kill_with_little_in_the_air_is_not_counted_as_a_great_one() {
 }
 
 #[test]
-#[should_panic(expected = "record-daemon-1-1.jsonl, line 3: a field is missing")]
+#[should_panic(expected = "carrier.jsonl, line 3: missing field `at`")]
 fn a_line_that_cannot_be_read_is_named() {
     let mut ledgers = Ledgers::good();
-    ledgers.record(KILLED)[2].as_object_mut().unwrap().remove("taskId");
+    ledgers.record(KILLED)[2].as_object_mut().unwrap().remove("at");
     ledgers.judge();
 }
 

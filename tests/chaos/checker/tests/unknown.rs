@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::names::{RESULTS, UNKNOWN_OUTCOMES};
+use super::super::names::{KEPT_AND_UNKNOWN, UNKNOWN_OUTCOMES};
 use super::super::samples::{KILLED, Ledgers, STOPPED, SUCCESSOR, at, call, task};
 use super::{broken, figures};
 
@@ -33,14 +33,14 @@ fn an_unknown_outcome_without_the_kill_is_found() {
         ledgers.file("faults.jsonl").retain(|fault| fault["process"] != KILLED);
         ledgers.file("processes.jsonl")[2]["how"] = json!("EXIT");
     });
-    assert_eq!(found, [RESULTS, UNKNOWN_OUTCOMES], "and calls that never ended");
+    assert_eq!(found, [UNKNOWN_OUTCOMES]);
 }
 
 #[test]
 fn either_note_of_a_kill_is_an_excuse() {
     assert_eq!(broken(|ledgers| ledgers.file("faults.jsonl").retain(|fault| fault["process"] != KILLED)), [""; 0]);
-    // Also of a claim that was committed after it; what the carrier still had in the air is another matter.
-    assert_eq!(broken(|ledgers| ledgers.file("processes.jsonl")[2]["how"] = json!("EXIT")), [RESULTS]);
+    // Also of a claim that was committed after it.
+    assert_eq!(broken(|ledgers| ledgers.file("processes.jsonl")[2]["how"] = json!("EXIT")), [""; 0]);
 }
 
 #[test]
@@ -90,9 +90,64 @@ fn an_outage_of_postgres_puts_off_the_recording() {
 }
 
 #[test]
+fn whatever_keeps_postgres_from_the_daemons_puts_off_the_recording() {
+    let of = |kind: &str, more: Value| {
+        figures(|ledgers| {
+            let outage = fault(ledgers, "POSTGRES");
+            outage["fault"] = json!(kind);
+            outage.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        })
+    };
+    for kind in ["POSTGRES_AWAY", "SESSIONS", "DISK_FULL"] {
+        assert_eq!(of(kind, json!({})), [], "{kind}");
+    }
+    for kind in ["RABBITMQ_KILL", "CONNECTIONS", "MEMORY_ALARM", "UNBOUND"] {
+        assert_eq!(of(kind, json!({})), [(UNKNOWN_OUTCOMES, 1)], "{kind}");
+    }
+    for kind in ["STALL", "RESET"] {
+        assert_eq!(of(kind, json!({"postgres": true, "rabbitmq": false})), [], "{kind}");
+        let elsewhere = of(kind, json!({"postgres": false, "rabbitmq": true}));
+        assert_eq!(elsewhere, [(UNKNOWN_OUTCOMES, 1)], "{kind} before RabbitMQ alone");
+    }
+}
+
+#[test]
 fn an_unknown_outcome_of_nobodys_attempt_is_found() {
     let found = figures(|ledgers| ledgers.dump("witness_claims").retain(|row| row["task_no"] != 2 || row["seq"] != 4));
     assert_eq!(found, [(UNKNOWN_OUTCOMES, 1)]);
     let found = figures(|ledgers| claim(ledgers, (2, 4))["holder"] = json!(task(9)));
     assert_eq!(found, [(UNKNOWN_OUTCOMES, 1)]);
+}
+
+#[test]
+fn an_unknown_outcome_of_a_call_that_was_written_down_is_found() {
+    let kept_at = |instant: i64, back_at: i64| {
+        figures(|ledgers| {
+            let row = json!({"task_no": 1, "seq": 3, "attempt": 1, "committed_at": instant});
+            ledgers.dump("witness_dialogs").push(row);
+            ledgers.record(SUCCESSOR).iter_mut().for_each(|line| line["at"] = json!(back_at + 1_000));
+            ledgers.file("processes.jsonl")[3]["startedAt"] = json!(back_at);
+        })
+    };
+    assert_eq!(kept_at(at(19_000), at(20_001)), [(KEPT_AND_UNKNOWN, 1)]);
+    assert_eq!(kept_at(at(20_000), at(20_001)), [], "too late: the daemon was dead");
+    assert_eq!(kept_at(at(19_000), at(40_000)), [], "nobody was back at the address within 20 s");
+}
+
+#[test]
+fn an_end_that_was_never_heard_of_is_an_excuse() {
+    let ended = |how: &str, heard: Option<Value>| {
+        figures(|ledgers| {
+            ledgers.ended(call(1, 1, 2))["data"]["result"] = json!("UNKNOWN_OUTCOME");
+            let record = ledgers.record(KILLED);
+            let end = record.iter().position(|line| line["event"] == "ENDED" && line["callId"] == json!(call(1, 1, 2)));
+            record[end.unwrap()]["how"] = json!(how);
+            record.extend(heard);
+        })
+    };
+    let settled = |more: &str| json!({"event": "SETTLED", "callId": call(1, 1, 2), "at": at(4_100), more: "200"});
+    assert_eq!(ended("CALLEE", None), []);
+    assert_eq!(ended("CALLEE", Some(settled("unheard"))), []);
+    assert_eq!(ended("CALLEE", Some(settled("bye"))), [(UNKNOWN_OUTCOMES, 1)]);
+    assert_eq!(ended("DAEMON", None), [(UNKNOWN_OUTCOMES, 1)]);
 }
