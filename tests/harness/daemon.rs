@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use calltaskd::clock::Clock;
+use calltaskd::safeguards::Safeguard;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::patience::{self, SOON, until, within};
 use super::servers::Place;
+
+/// Names the safeguard that a daemon of a debug build has to do without.
+const WITHOUT: &str = "CALLTASKD_WITHOUT";
 
 /// A running daemon. The log of a process stays in the test's folder.
 pub struct Daemon {
@@ -32,7 +36,13 @@ enum Body {
 impl Daemon {
     /// Starts `calltaskd run` without waiting for anything.
     pub fn launch(settings: &Path, log: PathBuf) -> Self {
+        Self::launch_without(None, settings, log)
+    }
+
+    /// The same, and it has to do without a safeguard.
+    pub fn launch_without(safeguard: Option<Safeguard>, settings: &Path, log: PathBuf) -> Self {
         let child = command(&["run"], settings)
+            .envs(safeguard.map(|safeguard| (WITHOUT, safeguard.name())))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
@@ -185,7 +195,8 @@ pub fn peak_memory_kib(process: u32) -> Option<u64> {
 /// The program with its settings, and without any that this process's environment has for it.
 pub fn command(words: &[&str], settings: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_calltaskd"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CALLTASKD__")) {
+    let is_theirs = |name: &str| name.starts_with("CALLTASKD__") || name == WITHOUT;
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_theirs(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     command.args(words).arg("--config").arg(settings);
