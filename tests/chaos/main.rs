@@ -5,6 +5,8 @@
 //! `make chaos MINUTES=5 SEED=…` shows it happen; without either it is the minute that is part of `make test`.
 //! The evidence stays in cargo's target folder; `CALLTASKD_CHAOS_CHECK=FOLDER` judges it again without a run.
 //!
+//! `CALLTASKD_CHAOS_FAULTS=STOP,KILL` lets these kinds of faults come and no others.
+//!
 //! Needs `CALLTASKD_TEST_SERVICES`, the script that restarts the private servers, and skips itself without.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends at once")]
@@ -14,6 +16,7 @@ mod book;
 mod carrier;
 mod checker;
 mod consumer;
+mod faults;
 mod fleet;
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
+use rand::seq::SliceRandom as _;
 use serde_json::{Value, json};
 
 use super::aftermath::Aftermath;
 use super::book::{Book, now};
+use super::faults::{Fault, Order};
 use super::fleet::{Condition, Fleet};
 use super::plan::Scale;
 
@@ -22,39 +23,6 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// How long a fault waits for so many calls before it comes all the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(40);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fault {
-    Kill,
-    Stop,
-    Term,
-    Postgres,
-    Rabbitmq,
-}
-
-/// How often each is drawn.
-const WEIGHTS: [(Fault, u32); 5] =
-    [(Fault::Kill, 11), (Fault::Stop, 3), (Fault::Term, 3), (Fault::Postgres, 2), (Fault::Rabbitmq, 1)];
-
-impl Fault {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Kill => "KILL",
-            Self::Stop => "STOP",
-            Self::Term => "TERM",
-            Self::Postgres => "POSTGRES",
-            Self::Rabbitmq => "RABBITMQ",
-        }
-    }
-
-    fn strikes_a_daemon(self) -> bool {
-        matches!(self, Self::Kill | Self::Stop | Self::Term)
-    }
-
-    fn draw(dice: &mut StdRng) -> Self {
-        WEIGHTS.choose_weighted(dice, |(_, weight)| *weight).unwrap().0
-    }
-}
-
 /// The source of the faults.
 pub struct Nemesis {
     dice: StdRng,
@@ -62,8 +30,7 @@ pub struct Nemesis {
     services: OsString,
     began: Instant,
     ends: Instant,
-    /// Drawn already: each kind once at the beginning, in an order of chance.
-    drawn: Vec<Fault>,
+    order: Order,
     /// A server that is away, and what the ledger will say when it is back: other faults do not wait for it.
     away: Option<(Child, Value)>,
     done: BTreeMap<Fault, usize>,
@@ -72,19 +39,18 @@ pub struct Nemesis {
 impl Nemesis {
     pub fn new(folder: &Path, scale: &Scale, services: OsString) -> Self {
         let mut dice = scale.dice(3);
-        let mut drawn: Vec<Fault> = WEIGHTS.iter().map(|(fault, _)| *fault).collect();
-        drawn.shuffle(&mut dice);
+        let order = Order::new(&mut dice, scale);
         let (book, began) = (Book::open(folder, "faults.jsonl"), Instant::now());
-        Self { dice, book, services, began, ends: began + scale.faults_for, drawn, away: None, done: BTreeMap::new() }
+        Self { dice, book, services, began, ends: began + scale.faults_for, order, away: None, done: BTreeMap::new() }
     }
 
     /// Does its worst until its time is over and each kind has come, then lets everybody recover.
     pub async fn rage(mut self, fleet: &mut Fleet, aftermath: &Aftermath) {
-        while Instant::now() < self.ends || !self.drawn.is_empty() {
+        while Instant::now() < self.ends || self.order.is_incomplete() {
             let pause = Duration::from_millis(self.dice.gen_range(4_000..14_000));
             self.wait(fleet, Instant::now() + pause).await;
             aftermath.remember_the_warm_up(fleet, self.began.elapsed());
-            let fault = self.drawn.pop().unwrap_or_else(|| Fault::draw(&mut self.dice));
+            let fault = self.order.next(&mut self.dice);
             let victim = self.moment(fleet, fault).await;
             self.strike(fleet, fault, victim).await;
         }

@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::book::now;
 use super::harness::orders;
 use super::harness::plan::Plan;
 use super::harness::servers::Place;
@@ -23,6 +24,8 @@ const NUMBER_SLOTS: u32 = 220;
 const PACE: u32 = 110;
 /// The limits of a call.
 const RING_AND_TALK_SECONDS: u32 = 10;
+/// The task that may call in every second minute only, from the one in which the run begins.
+const NARROW_TASK: usize = 0;
 /// How long a phone rings, and how long a call lasts: some beyond the task's limit.
 pub const RING_MILLIS: [u64; 2] = [200, 2_000];
 pub const TALK_MILLIS: [u64; 2] = [500, 10_500];
@@ -109,6 +112,9 @@ impl World {
             body["serviceInstanceId"] = json!(format!("line-{}", number % SERVICE_INSTANCES));
             body["ringTimeoutSeconds"] = json!(RING_AND_TALK_SECONDS);
             body["maxTalkSeconds"] = json!(RING_AND_TALK_SECONDS);
+            if number == NARROW_TASK {
+                body["callingTimes"] = every_second_minute();
+            }
             (id, body)
         };
         Self {
@@ -150,13 +156,24 @@ impl World {
             json!({"id": line["serviceInstanceId"], "maxConcurrent": line["maxConcurrent"], "maxCps": line["maxCps"],
                    "callerNumbers": line["callerNumbers"]})
         };
-        let task = |(id, task): &(Uuid, Value)| json!({"taskId": id, "serviceInstanceId": task["serviceInstanceId"], "concurrency": task["concurrency"]});
+        let task = |(id, task): &(Uuid, Value)| {
+            json!({"taskId": id, "serviceInstanceId": task["serviceInstanceId"], "concurrency": task["concurrency"],
+                   "callingTimes": task["callingTimes"]})
+        };
         json!({
             "serviceInstances": self.lines.iter().map(line).collect::<Vec<_>>(),
             "tasks": self.tasks.iter().map(task).collect::<Vec<_>>(),
             "attemptsAllowed": 1,
         })
     }
+}
+
+/// Windows of a minute each, in UTC, from now on: as many as a task may have, which is enough for an hour and a half.
+fn every_second_minute() -> Value {
+    let minute = now() / 60_000_000;
+    let clock = |minute: i64| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let opens = (0..48).map(|window| (minute + 2 * window) % (24 * 60));
+    json!(opens.map(|of_day| json!({"start": clock(of_day), "end": clock(of_day + 1)})).collect::<Vec<_>>())
 }
 
 /// The settings of the processes at one place of the fleet: its address is the place's own, so that whoever is next there goes on

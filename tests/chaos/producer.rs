@@ -27,6 +27,8 @@ const IMPORTED_AFTER: f64 = 0.85;
 const BETWEEN_STOPS: usize = 50;
 /// So many imports between one message that nobody can read and the next.
 const BETWEEN_POISON: usize = 10;
+/// So many imports between one whose callees are cancelled at once and the next: while they are being called.
+const BETWEEN_CANCELS: usize = 6;
 
 /// One command, with what the ledger keeps of it.
 #[derive(Debug, Clone)]
@@ -104,7 +106,7 @@ impl Producer {
         }
     }
 
-    /// Imports everything, spread over the time of the run, and stops and starts tasks in between.
+    /// Imports everything, spread over the time of the run; stops and starts tasks, and cancels callees in between.
     pub async fn import(mut self, world: &World, scale: Scale) {
         let (batches, tasks) = (world.batches(&scale), world.tasks());
         let began = tokio::time::Instant::now();
@@ -116,6 +118,10 @@ impl Producer {
             first += batch.rows;
             if number % BETWEEN_POISON == BETWEEN_POISON - 1 {
                 self.deliver(&poison(number / BETWEEN_POISON)).await;
+            }
+            if number % BETWEEN_CANCELS == BETWEEN_CANCELS - 1 {
+                let whom = json!({"taskId": batch.task, "batchId": batch.id});
+                self.deliver(&Order::new("callees.cancel", &whom)).await;
             }
             if let Some(task) = stopped.take() {
                 self.deliver(&Order::new("task.start", &json!({"taskId": task}))).await;

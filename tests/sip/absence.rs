@@ -1,9 +1,11 @@
-//! Trunks that are not there, or only partly.
+//! Trunks that are not there, or only partly; and a daemon that was not there for a while.
+
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::cases::{answered, assert_tells, case};
+use crate::cases::{answered, assert_tells, case, rung};
 use crate::exchange::{Case, Exchange, Other};
 use crate::harness::patience::{SOON, until};
 use crate::harness::site::folder;
@@ -82,4 +84,22 @@ async fn a_trunk_that_fails_every_call_is_left_alone() {
     assert!(gap(4) >= 0.9 && gap(5) >= 1.9 && gap(6) >= 3.9, "{:?}", (0..CALLS - 1).map(gap).collect::<Vec<_>>());
     assert!(exchange.site.daemon.has_logged("ALARM: the trunk fails calls; it gets none for a while"));
     exchange.abandon().await;
+}
+
+/// Beyond the ring timeout of these tests, and longer than a refusal takes to come.
+const AWAY: Duration = Duration::from_secs(12);
+
+/// What was said to a suspended daemon lies in its socket when it wakes, and so do its timers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_wakes_hears_first_what_was_said_meanwhile() {
+    let mut exchange = Exchange::open("suspended", &[rung("busy", "486 Busy Here")]).await;
+    until("the call to ring", SOON, || exchange.has_sent("busy-carrier", "180 Ringing").then_some(())).await;
+    exchange.site.daemon.suspend();
+    assert!(!exchange.has_sent("busy-carrier", "486 Busy Here"), "suspended too late to show anything");
+    let asleep = Instant::now();
+    until("the ring timeout to be over", 2 * AWAY, || (asleep.elapsed() > AWAY).then_some(())).await;
+    exchange.site.daemon.resume();
+    let busy = json!({"result": "USER_BUSY", "scope": "CALLEE", "sip.status": 486});
+    assert_tells(exchange.ended("busy").await[0].data(), "busy", &busy);
+    exchange.close().await;
 }

@@ -146,6 +146,7 @@ impl Owner {
         let Some(epoch) = epoch.filter(|_| !self.context.drain.is_cancelled()) else {
             self.fence = None;
             self.share(0);
+            self.leave_to_others();
             return self.settle_without_lease().await;
         };
         if self.look_due <= Instant::now() || self.fence.as_ref().is_none_or(|fence| fence.epoch != epoch) {
@@ -200,6 +201,13 @@ impl Owner {
             Recorded::Completed(result) => queue.progress.completed_with(result),
             Recorded::Failed => queue.progress.failed += 1,
             Recorded::Waiting => queue.redials_changed(),
+        }
+    }
+
+    /// Calls that others see to are counted by whoever has the lease: a takeover finds them in the store again.
+    fn leave_to_others(&mut self) {
+        for (_, slot) in self.foreign.drain() {
+            self.pool.ended(slot, Instant::now());
         }
     }
 

@@ -3,29 +3,32 @@
 //! Whatever is there to be read is dealt with; then all lines of it go to the disk in one write; then all is said that is to be
 //! said. So one write serves many calls, and nobody hears what is not written down.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::IDLE;
 use super::leg::{Leg, Side, State, attempt, user};
 use super::message::{Message, described};
 use super::repeats::{Due, Heard, Repeats};
 use super::timers::{Deed, Timers};
+use super::{IDLE, Mood};
 use crate::book::{Book, now};
 use crate::plan::Ending;
 
 /// How long a phone rings, and anybody waits for the other side to hang up: longer than a suspended daemon is away.
 const RINGS_AT_MOST: Duration = Duration::from_secs(38);
 const TALKS_AT_MOST: Duration = Duration::from_secs(40);
+/// How it refuses when it has too much to do.
+const OVERLOADED: &str = "503 Service Unavailable";
 /// How long requests of a call that is over are still known.
 const REMEMBERED: Duration = Duration::from_secs(70);
 
 enum Input {
     Heard { side: Side, message: Message, from: SocketAddr, at: i64 },
+    Is(Mood),
     Stop,
 }
 
@@ -35,6 +38,9 @@ pub struct Exchange {
     inputs: (Sender<Input>, Receiver<Input>),
     book: Book,
     seed: u64,
+    mood: Mood,
+    /// Branches of INVITEs that came while nothing was heard.
+    unheard: HashSet<String>,
     legs: HashMap<String, Leg>,
     /// The last response to each request of a call, by branch and method.
     responses: HashMap<String, HashMap<(String, String), String>>,
@@ -52,14 +58,15 @@ impl Exchange {
             let (socket, inputs) = (socket.try_clone().unwrap(), inputs.0.clone());
             std::thread::spawn(move || listen(side, &socket, &inputs));
         }
+        let (mood, unheard) = (Mood::Well, HashSet::new());
         let (legs, responses, repeats, timers, lines, outgoing) = Default::default();
-        Self { sockets, ports, inputs, book, seed, legs, responses, repeats, timers, lines, outgoing }
+        Self { sockets, ports, inputs, book, seed, mood, unheard, legs, responses, repeats, timers, lines, outgoing }
     }
 
-    /// Ends the playing.
-    pub fn stop(&self) -> impl FnOnce() + use<> {
+    /// Takes orders: a mood, and `None` ends the playing.
+    pub fn orders(&self) -> impl Fn(Option<Mood>) + use<> {
         let inputs = self.inputs.0.clone();
-        move || drop(inputs.send(Input::Stop))
+        move |order| drop(inputs.send(order.map_or(Input::Stop, Input::Is)))
     }
 
     pub fn play(mut self) {
@@ -71,8 +78,14 @@ impl Exchange {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             while let Some(next) = input {
-                let Input::Heard { side, message, from, at } = next else { return };
-                self.take(side, (message, from), at);
+                match next {
+                    Input::Heard { side, message, from, at } if self.mood == Mood::Deaf => {
+                        self.miss(side, (message, from), at)
+                    }
+                    Input::Heard { side, message, from, at } => self.take(side, (message, from), at),
+                    Input::Is(mood) => self.mood = mood,
+                    Input::Stop => return,
+                }
                 input = self.inputs.1.try_recv().ok();
             }
             self.on_time();
@@ -111,6 +124,15 @@ impl Exchange {
         self.lines.push(line);
     }
 
+    /// What comes while nothing is heard is lost. That a call was sent is written down all the same: it counts.
+    fn miss(&mut self, side: Side, (message, from): (Message, SocketAddr), at: i64) {
+        let is_new = message.status().is_none() && message.method() == "INVITE" && !message.is_within_dialog();
+        let is_known = self.legs.get(message.call_id()).is_some_and(|leg| leg.invite.branch() == message.branch());
+        if side == Side::Callee && is_new && !is_known && self.unheard.insert(message.branch().to_owned()) {
+            self.note_invite(side, (&message, from), (at, json!({"unheard": "the carrier was away"})));
+        }
+    }
+
     fn take(&mut self, side: Side, (message, from): (Message, SocketAddr), at: i64) {
         let (call_id, method) = (message.call_id().to_owned(), message.method().to_owned());
         if let Some(status) = message.status() {
@@ -147,24 +169,31 @@ impl Exchange {
 
     fn on_invite(&mut self, side: Side, (invite, from): (Message, SocketAddr), at: i64) {
         let call_id = invite.call_id().to_owned();
-        let called = invite.find("To").map(user).unwrap_or_default();
-        let caller = invite.find("From").map(user).unwrap_or_default();
-        let more = json!({
-            "calledNumber": called, "callerNumber": caller, "taskId": invite.find("X-Calltaskd-Task-Id"),
-            "branch": invite.branch(), "cseq": invite.number(), "from": from.port(),
-        });
-        self.note((side, "INVITE", &call_id), at, more);
+        self.note_invite(side, (&invite, from), (at, json!({})));
         let leg = Leg::new(side, (invite.clone(), from), self.seed);
         let lot = leg.lot;
         self.legs.insert(call_id.clone(), leg);
         if side == Side::Agent {
             return self.pick_up(&call_id);
         }
+        if self.mood == Mood::Overloaded {
+            self.end(&call_id, now(), ("NETWORK_BUSY", OVERLOADED));
+            return self.say(side, (&invite, from), (OVERLOADED, "Retry-After: 2\r\nContent-Length: 0\r\n\r\n"));
+        }
         self.respond(side, (&invite, from), "180 Ringing");
         match lot.ending {
             Ending::RingsOn => self.after(RINGS_AT_MOST, &call_id, Deed::RingOut),
             _ => self.after(lot.ring, &call_id, Deed::Decide),
         }
+    }
+
+    fn note_invite(&mut self, side: Side, (invite, from): (&Message, SocketAddr), (at, mut more): (i64, Value)) {
+        more["calledNumber"] = json!(invite.find("To").map(user).unwrap_or_default());
+        more["callerNumber"] = json!(invite.find("From").map(user).unwrap_or_default());
+        more["taskId"] = json!(invite.find("X-Calltaskd-Task-Id"));
+        more["branch"] = json!(invite.branch());
+        more["from"] = json!(from.port());
+        self.note((side, "INVITE", invite.call_id()), at, more);
     }
 
     fn decide(&mut self, call_id: &str) {

@@ -13,7 +13,7 @@ mod repeats;
 mod timers;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,6 +32,24 @@ const PORTS: &str = "carrier-ports.json";
 /// Says where a process that is to be the carrier writes, and from which seed it draws.
 const FOLDER: &str = "CALLTASKD_CHAOS_CARRIER";
 const SEED: &str = "CALLTASKD_CHAOS_CARRIER_SEED";
+
+/// How it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    Well,
+    /// It refuses every call, and says so.
+    Overloaded,
+    /// Nothing that is sent to it arrives.
+    Deaf,
+}
+
+impl Mood {
+    const ALL: [(Self, &str); 3] = [(Self::Well, "well"), (Self::Overloaded, "overloaded"), (Self::Deaf, "deaf")];
+
+    fn named(name: &str) -> Self {
+        Self::ALL.iter().find(|(_, its)| *its == name).unwrap_or_else(|| panic!("{name} is no mood")).0
+    }
+}
 
 /// The process.
 pub struct Carrier {
@@ -56,6 +74,12 @@ impl Carrier {
         let read = || serde_json::from_slice::<[u16; 2]>(&std::fs::read(&ports).ok()?).ok();
         let [port, agent_port] = until("the carrier to say where it is", SOON, read).await;
         Self { process, port, agent_port }
+    }
+
+    /// Tells it how it is from now on.
+    pub fn is_now(&mut self, mood: Mood) {
+        let name = Mood::ALL.iter().find(|(its, _)| *its == mood).unwrap().1;
+        writeln!(self.process.stdin.as_mut().unwrap(), "{name}").unwrap();
     }
 
     /// Ends it, which must succeed: its ledger is whole then.
@@ -87,10 +111,11 @@ fn plays_when_it_is_asked_to() {
     let sockets = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
     let ports = [0, 1].map(|side: usize| sockets[side].local_addr().unwrap().port());
     let exchange = Exchange::open(sockets, Book::open(&folder, LEDGER), seed);
-    let stop = exchange.stop();
+    let order = exchange.orders();
     std::thread::spawn(move || {
-        drop(std::io::stdin().read_to_end(&mut Vec::new()));
-        stop();
+        let lines = std::io::stdin().lock().lines();
+        lines.map_while(Result::ok).for_each(|line| order(Some(Mood::named(&line))));
+        order(None);
     });
     std::fs::write(folder.join("carrier-ports.new"), json!(ports).to_string()).unwrap();
     std::fs::rename(folder.join("carrier-ports.new"), folder.join(PORTS)).unwrap();

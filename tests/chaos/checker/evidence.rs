@@ -52,6 +52,16 @@ pub struct PlannedTask {
     pub task_id: Uuid,
     pub service_instance_id: String,
     pub concurrency: usize,
+    /// In UTC; none: at any time.
+    #[serde(default)]
+    pub calling_times: Vec<CallingTime>,
+}
+
+/// A window of each day, half-open: `HH:MM` to `HH:MM`.
+#[derive(Debug, Deserialize)]
+pub struct CallingTime {
+    pub start: String,
+    pub end: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -119,6 +129,12 @@ pub enum FaultKind {
     Term,
     Postgres,
     Rabbitmq,
+    #[serde(rename = "TRUNK_OVERLOADED")]
+    TrunkOverloaded,
+    #[serde(rename = "TRUNK_DEAF")]
+    TrunkDeaf,
+    Rolling,
+    Clock,
 }
 
 impl fmt::Display for FaultKind {
@@ -129,6 +145,10 @@ impl fmt::Display for FaultKind {
             Self::Term => "TERM",
             Self::Postgres => "POSTGRES",
             Self::Rabbitmq => "RABBITMQ",
+            Self::TrunkOverloaded => "TRUNK_OVERLOADED",
+            Self::TrunkDeaf => "TRUNK_DEAF",
+            Self::Rolling => "ROLLING",
+            Self::Clock => "CLOCK",
         })
     }
 }

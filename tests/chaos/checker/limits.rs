@@ -15,7 +15,7 @@ use super::report::Invariant;
 const SECOND: i64 = 1_000_000;
 
 /// The carrier is behind a network: what it hears may be late by so much, and so two calls closer together than they were made.
-const HEARD_LATE: i64 = 50_000;
+pub const HEARD_LATE: i64 = 50_000;
 
 /// From when to when a slot is held.
 type Span = (i64, i64);

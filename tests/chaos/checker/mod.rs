@@ -10,7 +10,7 @@
 //! | `names` | every invariant, in the order of the report |
 //! | `evidence`, `events`, `record`, `dump` | the files, as structs |
 //! | `history` | the same, put together by call and callee |
-//! | `carrier`, `limits` | what the carrier saw: set-ups, licences, slots, calls per second |
+//! | `carrier`, `limits`, `hours` | what the carrier saw: set-ups, licences, slots, calls per second, when |
 //! | `results`, `unknown` | how calls ended, by the carrier and by the events |
 //! | `outcomes` | what became of callees and attempts |
 //! | `commands`, `messages` | what was asked for, and what was told |
@@ -23,6 +23,7 @@ mod dump;
 mod events;
 mod evidence;
 mod history;
+mod hours;
 mod limits;
 mod messages;
 mod names;
@@ -58,6 +59,7 @@ pub fn check(folder: &Path) -> Report {
         carrier::licences(&history),
         limits::slots(&evidence),
         limits::calls_per_second(&evidence),
+        hours::hours(&evidence),
         outcomes::final_events(&history),
         results::results(&history),
         outcomes::attempts(&history),

@@ -6,6 +6,7 @@ pub const SET_UPS: &str = "call set-ups of one attempt, at most";
 pub const LICENCES: &str = "calls placed without a licence committed before";
 pub const SLOTS: &str = "slots above a limit, at any instant";
 pub const CALLS_PER_SECOND: &str = "calls per second above a limit, in any second";
+pub const HOURS: &str = "calls placed outside their task's hours";
 pub const FINAL_EVENTS: &str = "callees without exactly one final event";
 pub const RESULTS: &str = "results that differ from the carrier's record";
 pub const ATTEMPTS: &str = "attempts without exactly one call.ended";

@@ -21,10 +21,14 @@ pub struct Placing {
     pub caller: String,
     /// The place in [`Records::processes`] of the process that placed it.
     pub process: usize,
+    /// When it came first.
     pub at: i64,
+    /// It was dealt with: it did not come while the carrier heard nothing, or it came again afterwards.
+    pub heard: bool,
+    branch: Option<String>,
     pub end: Option<End>,
-    /// The daemon took it back, maybe too late.
-    pub cancelled: bool,
+    /// When the daemon took it back, maybe too late.
+    pub cancelled_at: Option<i64>,
     /// When the agent's side of the call had been set up.
     pub agent_at: Option<i64>,
     /// It came when the one before it had no last response yet.
@@ -37,6 +41,13 @@ pub struct End {
     pub at: i64,
     /// When the daemon is known to have heard of it; `None`: it never said so.
     pub heard_at: Option<i64>,
+}
+
+impl Placing {
+    /// The carrier had missed it.
+    fn is_repeated_by(&self, line: &Line) -> bool {
+        !self.heard && self.branch.is_some() && self.branch == line.branch
+    }
 }
 
 /// The ledger.
@@ -73,6 +84,7 @@ struct Line {
     called_number: Option<String>,
     caller_number: Option<String>,
     from: Option<u16>,
+    branch: Option<String>,
     result: Option<String>,
     /// Who ended it, or the refusal.
     how: Option<String>,
@@ -110,6 +122,9 @@ impl Records {
         for line in lines {
             let last = places.get(&line.call_id).copied();
             match line.event {
+                Kind::Invite if last.is_some_and(|place| self.placings[place].is_repeated_by(&line)) => {
+                    last.map(|place| &mut self.placings[place]).unwrap().heard = true;
+                }
                 Kind::Invite => {
                     let after_silence = last.is_some_and(|place| self.placings[place].end.is_none());
                     places.insert(line.call_id, self.placings.len());
@@ -118,7 +133,7 @@ impl Records {
                 Kind::Ended => self.end(line, last),
                 Kind::Cancel | Kind::AgentJoined => {
                     let Some(placing) = last.map(|place| &mut self.placings[place]) else { continue };
-                    placing.cancelled |= line.event == Kind::Cancel;
+                    placing.cancelled_at = placing.cancelled_at.or((line.event == Kind::Cancel).then_some(line.at));
                     placing.agent_at = placing.agent_at.or((line.event == Kind::AgentJoined).then_some(line.at));
                 }
                 Kind::Heard => {
@@ -141,8 +156,8 @@ impl Records {
         let Some((_, process)) = tenants.iter().rev().find(|(since, _)| *since <= at) else {
             return self.faults.push(format!("{call} came at {at} from {from}, where no daemon was"));
         };
-        let (task, end, cancelled, agent_at) = (None, None, false, None);
-        let process = *process;
+        let (task, end, cancelled_at, agent_at) = (None, None, None, None);
+        let (process, heard, branch) = (*process, line.unheard.is_none(), line.branch);
         self.placings.push(Placing {
             call,
             task,
@@ -150,8 +165,10 @@ impl Records {
             caller,
             process,
             at,
+            heard,
+            branch,
             end,
-            cancelled,
+            cancelled_at,
             agent_at,
             after_silence,
         });

@@ -4,6 +4,7 @@
 //! An unknown outcome claims nothing about the end, but it is still about the call that was placed.
 
 use super::events::{CallEnded, UNKNOWN_OUTCOME};
+use super::evidence::FaultKind;
 use super::history::History;
 use super::names;
 use super::record::{End, Placing};
@@ -24,7 +25,7 @@ fn complaint_about_placing(history: &History, placing: &Placing) -> Option<Strin
         Some(end) if !history.ended.contains_key(&call) => {
             Some(format!("{call} ended as {} and has no event of its end", end.result))
         }
-        None => Some(format!("{call} of the process {process} never ended")),
+        None if placing.heard => Some(format!("{call} of the process {process} never ended")),
         _ => None,
     }
 }
@@ -35,22 +36,24 @@ fn complaint_about_event(history: &History, event: &CallEnded) -> Option<String>
     let same_call = |placing: &Placing| {
         placing.task == Some(event.task) && placing.called == event.called && placing.caller == event.caller
     };
-    let same_end =
-        |placing: &Placing| placing.end.as_ref().is_some_and(|end| means(history, (placing, end), &event.result));
+    let same_end = |placing: &Placing| match &placing.end {
+        Some(end) => means(history, (placing, end), &event.result),
+        None => !placing.heard && NEVER_HEARD.contains(&event.result.as_str()),
+    };
     let agrees = placings.iter().any(|placing| same_call(placing) && (unknown || same_end(placing)));
     // Claimed and never placed: then there is nothing to compare.
     let nothing_to_say = unknown && placings.is_empty();
     (!agrees && !nothing_to_say).then(|| format!("{event:?} and in the record {placings:?}"))
 }
 
+/// What a call may come to that the carrier never heard of: the trunk's silence, or a stop.
+const NEVER_HEARD: [&str; 2] = ["NETWORK_BUSY", "CANCEL"];
+/// How late what was said may be read on a busy machine, so that a CANCEL is sent after it.
+const CROSSING: i64 = 1_000_000;
 /// How long an answer may be from being written down.
 const UNTIL_KEPT: i64 = 2_000_000;
 /// The ring timeout of all tasks, less what the way of the INVITE to the carrier's ledger takes off it on a busy machine.
-const RING_TIMEOUT: i64 = 8_000_000;
-/// What an answer or a refusal may lie unread at a busy daemon, while it does something else about the call.
-const CROSSING: i64 = 3_000_000;
-/// From such a crossing to the exit of a process that was asked to stop.
-const UNTIL_THE_EXIT: i64 = 10_000_000;
+const RING_TIMEOUT: i64 = 9_000_000;
 
 /// Whether the event may say so of a call that the carrier saw end in this way.
 fn means(history: &History, (placing, end): (&Placing, &End), told: &str) -> bool {
@@ -60,12 +63,20 @@ fn means(history: &History, (placing, end): (&Placing, &End), told: &str) -> boo
         ("CANCELLED", "NO_ANSWER") => rang_long,
         ("CANCELLED", "CANCEL") => true,
         // The answer crossed our CANCEL, and was hung up at once.
-        ("ANSWERED", "NO_ANSWER" | "CANCEL") => placing.cancelled,
-        ("ANSWERED", "AGENT_FAILED") => lost_its_agent(history, placing) || left_while_joined((placing, end)),
-        // The refusal crossed our taking back.
-        ("USER_BUSY" | "INVALID_NUMBER", "CANCEL") => was_asked_to_stop(history, (placing, end)),
+        ("ANSWERED", "NO_ANSWER" | "CANCEL") => placing.cancelled_at.is_some(),
+        ("ANSWERED", "AGENT_FAILED") => lost_its_agent(history, placing) || was_not_heard(history, (placing, end)),
+        // The refusal crossed our CANCEL.
+        ("USER_BUSY" | "INVALID_NUMBER", "NO_ANSWER" | "CANCEL") => {
+            placing.cancelled_at.is_some_and(|cancelled_at| cancelled_at <= end.at + CROSSING)
+        }
         (seen, told) => seen == told,
     }
+}
+
+/// The carrier heard nothing of what the callee was to be told of the agent.
+fn was_not_heard(history: &History, (placing, end): (&Placing, &End)) -> bool {
+    let mut silences = history.evidence.faults.iter().filter(|fault| fault.kind == FaultKind::TrunkDeaf);
+    placing.agent_at.is_some_and(|agent_at| silences.any(|silence| silence.at <= end.at && agent_at <= silence.until))
 }
 
 /// The agent was not there; or it was, and that could not be written down before the process died.
@@ -73,16 +84,4 @@ fn lost_its_agent(history: &History, placing: &Placing) -> bool {
     let evidence = history.evidence;
     let died_at = evidence.processes.get(evidence.records.process(placing)).and_then(|process| process.ended_at);
     placing.agent_at.is_none_or(|agent_at| died_at.is_some_and(|died_at| agent_at + UNTIL_KEPT >= died_at))
-}
-
-/// The callee hung up just when it was told where the agent is.
-fn left_while_joined((placing, end): (&Placing, &End)) -> bool {
-    placing.agent_at.is_some_and(|agent_at| end.at <= agent_at + CROSSING)
-}
-
-fn was_asked_to_stop(history: &History, (placing, end): (&Placing, &End)) -> bool {
-    let evidence = history.evidence;
-    let process = evidence.processes.get(evidence.records.process(placing)).filter(|process| !process.killed);
-    let exit = process.and_then(|process| process.ended_at);
-    exit.is_some_and(|exit| (end.at..end.at + UNTIL_THE_EXIT).contains(&exit))
 }

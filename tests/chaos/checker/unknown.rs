@@ -64,8 +64,8 @@ fn silences<'e>(evidence: &'e Evidence, process: &'e str) -> impl Iterator<Item 
     let silence = |fault: &Fault| match fault.kind {
         FaultKind::Kill => Some(Silence { from: fault.at, until: i64::MAX }),
         FaultKind::Stop => Some(Silence { from: fault.at, until: fault.until }),
-        // Both leave the daemon what it needs to record every end.
-        FaultKind::Term | FaultKind::Postgres | FaultKind::Rabbitmq => None,
+        // All others leave the daemon what it needs to record every end.
+        _ => None,
     };
     let death = evidence.killed_at(process).map(|from| Silence { from, until: i64::MAX });
     faults.filter_map(silence).chain(death)

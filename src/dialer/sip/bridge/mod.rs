@@ -74,6 +74,11 @@ pub struct Over {
 /// What a server says that cannot take the call, and another may (RFC 3263, section 4.3).
 const TRY_ANOTHER: u16 = 503;
 
+/// Whoever notices a deadline so much later had stood still, as a suspended process does.
+const STOOD_STILL: Duration = Duration::from_secs(1);
+/// Then what was said before the deadline may still be unread: how long it is listened for.
+const CATCHING_UP: Duration = Duration::from_secs(1);
+
 impl Over {
     /// Whether the call may be tried with another server of the trunk.
     pub fn wants_another_server(&self) -> bool {
@@ -243,10 +248,11 @@ impl Bridge {
         loop {
             let again = self.again.map_or(self.deadline, |(at, _)| at.min(self.deadline));
             let cause = tokio::select! {
+                // What was said before the stop counts, so it is listened to first.
                 biased;
-                () = self.around.hang_up.cancelled() => return self.stopped(),
                 event = self.callee.next() => self.on_callee(event).await,
                 event = next_of(&mut self.agent) => self.on_agent(event).await,
+                () = self.around.hang_up.cancelled() => return self.stopped(),
                 () = tokio::time::sleep_until(again) => self.on_time().await,
             };
             if cause.is_some() {
@@ -267,7 +273,12 @@ impl Bridge {
         if let Some((_, side)) = self.again.take_if(|(at, _)| *at <= Instant::now()) {
             self.offer_again(side).await;
         }
-        if self.deadline > Instant::now() {
+        let now = Instant::now();
+        if self.deadline > now {
+            return None;
+        }
+        if now > self.deadline + STOOD_STILL {
+            self.deadline = now + CATCHING_UP;
             return None;
         }
         Some(match self.phase {
@@ -290,13 +301,14 @@ impl Bridge {
                 Cause::Talked(HangupBy::Callee, reasons)
             }
             Cause::RangOut(None) => Cause::RangOut(last),
-            // The answer crossed our CANCEL: the callee had been reached.
-            Cause::Stopped(None) => match last.filter(Reply::is_success) {
-                Some(answer) => {
+            Cause::Stopped(None) => match last {
+                // The answer crossed our CANCEL: the callee had been reached.
+                Some(answer) if answer.is_success() => {
                     self.answered_at = Some(self.around.clock.now());
                     Cause::Talked(HangupBy::System, answer.response)
                 }
-                None => Cause::Stopped(None),
+                // Not a refusal by the callee: carriers refuse with many a status what was cancelled.
+                last => Cause::Stopped(last),
             },
             cause => cause,
         }

@@ -165,25 +165,15 @@ fn what_a_cancel_means_depends_on_how_long_it_rang() {
 }
 
 #[test]
-fn a_refusal_is_no_taking_back_unless_its_daemon_was_stopping() {
+fn a_refusal_is_no_taking_back_unless_they_crossed() {
     assert_eq!(told("CANCEL", "USER_BUSY", None), [(RESULTS, 1)]);
-    let stopping = |how: &str| {
-        figures(|ledgers| {
-            ledgers.ended(call(1, 2, 3))["data"]["result"] = json!("CANCEL");
-            ledgers.record(SUCCESSOR)[1]["result"] = json!("USER_BUSY");
-            let exit = &mut ledgers.file("processes.jsonl")[4];
-            (exit["endedAt"], exit["how"]) = (json!(at(22_000)), json!(how));
-        })
-    };
-    assert_eq!(stopping("EXIT"), []);
-    assert_eq!(stopping("KILL"), [(RESULTS, 1)]);
+    let crossed = json!({"event": "CANCEL", "callId": call(1, 1, 2), "at": at(4_100)});
+    assert_eq!(told("CANCEL", "USER_BUSY", Some(crossed)), []);
 }
 
 #[test]
 fn an_agent_that_was_there_did_not_fail() {
     assert_eq!(told("AGENT_FAILED", "ANSWERED", None), []);
-    let leaving = json!({"event": "AGENT_ACKED", "callId": call(1, 1, 2), "at": at(3_500)});
-    assert_eq!(told("AGENT_FAILED", "ANSWERED", Some(leaving)), [], "the callee hung up while it was joined");
     let joined = json!({"event": "AGENT_ACKED", "callId": call(1, 1, 2), "at": at(1_000) - 1});
     assert_eq!(told("AGENT_FAILED", "ANSWERED", Some(joined)), [(RESULTS, 1)]);
     let just_before_the_kill = json!({"event": "AGENT_ACKED", "callId": call(1, 1, 2), "at": at(18_000)});
