@@ -51,10 +51,11 @@ pub struct Order {
 impl Order {
     pub fn new(dice: &mut StdRng, scale: &Scale) -> Self {
         let names = std::env::var(ALLOWED).ok().filter(|names| !names.is_empty());
-        let allowed = match names {
-            Some(names) => names.split(',').map(|name| named(name.trim())).collect(),
-            None if scale.faults_for >= LONG => KINDS.to_vec(),
-            None => KINDS[..OF_A_SHORT_RUN].to_vec(),
+        let allowed: Vec<_> = match (scale.faults, names) {
+            (Some(faults), _) => KINDS.into_iter().filter(|(fault, ..)| faults.contains(fault)).collect(),
+            (None, Some(names)) => names.split(',').map(|name| named(name.trim())).collect(),
+            (None, None) if scale.faults_for >= LONG => KINDS.to_vec(),
+            (None, None) => KINDS[..OF_A_SHORT_RUN].to_vec(),
         };
         let mut drawn: Vec<Fault> = allowed.iter().map(|(fault, ..)| *fault).collect();
         drawn.shuffle(dice);

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use calltaskd::safeguards::Safeguard;
 use serde_json::{Value, json};
 
 use super::book::{Book, now};
@@ -47,16 +48,17 @@ pub struct Fleet {
     folder: PathBuf,
     servers: Place,
     carrier: u16,
+    without: Option<Safeguard>,
     book: Book,
     pub members: Vec<Member>,
 }
 
 impl Fleet {
     /// Starts them all and waits until they are ready.
-    pub async fn start(folder: &Path, servers: &Place, carrier: &Carrier) -> Self {
+    pub async fn start(folder: &Path, servers: &Place, carrier: &Carrier, without: Option<Safeguard>) -> Self {
         let book = Book::open(folder, "processes.jsonl");
         let (folder, servers, carrier) = (folder.to_owned(), servers.clone(), carrier.port);
-        let mut fleet = Self { folder, servers, carrier, book, members: Vec::new() };
+        let mut fleet = Self { folder, servers, carrier, without, book, members: Vec::new() };
         for place in 1..=DAEMONS {
             let air = Air::new(fleet.folder.join(carrier::LEDGER), ports::free());
             let member = fleet.launch((place, 1), air).await;
@@ -74,7 +76,7 @@ impl Fleet {
         let (port, launched, started_at) = (air.port, Instant::now(), now());
         let toml = settings(&self.servers, (self.carrier, port), &self.folder.join("unused.jsonl"));
         fs::write(file("toml"), toml).unwrap();
-        let daemon = Daemon::launch(&file("toml"), file("log"));
+        let daemon = Daemon::launch_without(self.without, &file("toml"), file("log"));
         let holder = until("the daemon to say who it is", SOON, || daemon.logged("starting")).await;
         self.book
             .write(&[json!({"process": process, "holder": holder["holder"], "port": port, "startedAt": started_at})]);

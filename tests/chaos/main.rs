@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends at once")]
 
 mod aftermath;
+mod aimed;
 mod book;
 mod carrier;
 mod checker;
@@ -26,6 +27,7 @@ mod plan;
 mod ports;
 mod producer;
 mod run;
+mod switches;
 mod witness;
 
 use std::io::Write as _;

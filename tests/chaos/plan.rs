@@ -3,12 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use calltaskd::safeguards::Safeguard;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::aimed::Aim;
 use super::book::now;
+use super::faults::Fault;
 use super::harness::orders;
 use super::harness::plan::Plan;
 use super::harness::servers::Place;
@@ -61,6 +64,12 @@ pub struct Scale {
     pub faults_for: Duration,
     pub seed: u64,
     pub callees: usize,
+    /// The faults that may come; all of them where none are named.
+    pub faults: Option<&'static [Fault]>,
+    /// What goes on beside them.
+    pub aimed: Option<Aim>,
+    /// What every daemon has to do without.
+    pub without: Option<Safeguard>,
 }
 
 impl Scale {
@@ -71,7 +80,8 @@ impl Scale {
         let seed = given("SEED").map_or(SEED, |text| text.parse().expect("SEED is a whole number"));
         let usual = format!("{:.0}", minutes * CALLEES_A_MINUTE);
         let callees = given("CALLEES").unwrap_or(usual).parse().expect("CALLEES is a whole number");
-        Self { faults_for: Duration::from_secs_f64(minutes * 60.0), seed, callees }
+        let faults_for = Duration::from_secs_f64(minutes * 60.0);
+        Self { faults_for, seed, callees, faults: None, aimed: None, without: None }
     }
 
     /// A source of chance for one part of the run; parts do not disturb each other's draws.

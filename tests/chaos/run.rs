@@ -5,9 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::aftermath::Aftermath;
+use super::aimed;
 use super::carrier::Carrier;
 use super::consumer::Consumer;
 use super::fleet::Fleet;
@@ -27,7 +29,7 @@ const NO_NEWS: Duration = Duration::from_secs(90);
 
 /// Runs, and gives the folder with the evidence.
 pub async fn run(scale: Scale, services: OsString) -> PathBuf {
-    let folder = folder("run");
+    let folder = folder(&scale.without.map_or("run".to_owned(), |safeguard| format!("without-{safeguard}")));
     println!("{scale:?}\nthe evidence: {}", folder.display());
     let servers = Servers::fresh().await;
     let place = servers.place.clone();
@@ -40,14 +42,20 @@ pub async fn run(scale: Scale, services: OsString) -> PathBuf {
 
     let consumer = Consumer::open(&place, &folder).await;
     let mut carrier = Carrier::start(&folder, scale.seed).await;
-    let mut fleet = Fleet::start(&folder, &place, &carrier).await;
+    let mut fleet = Fleet::start(&folder, &place, &carrier, scale.without).await;
     let mut producer = Producer::new(&place, &folder, &scale);
     producer.found(&world, carrier.agent_port).await;
     let tasks = world.tasks();
     let producing = tokio::spawn(async move { producer.import(&world, scale).await });
     let nemesis = Nemesis::new(&folder, &scale, services);
     let aftermath = Aftermath::of(&folder, &scale);
+    let calm = CancellationToken::new();
+    let harassing = scale.aimed.map(|aim| tokio::spawn(aimed::harass(aim, place.clone(), calm.clone())));
     nemesis.rage(&mut fleet, &aftermath).await;
+    calm.cancel();
+    if let Some(harassing) = harassing {
+        harassing.await.unwrap();
+    }
     let calm_since = Instant::now();
     producing.await.unwrap();
 
