@@ -83,9 +83,13 @@ newest() { printf '%s\n' "$@" | sort -V | tail -n 1; }
 postgres_installed() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
 rabbit_installed() { compgen -G '/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server' >/dev/null; }
 
+# The tests mislead a daemon with it.
+faketime_installed() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null; }
+
 missing_packages() {
     postgres_installed || echo postgresql
     rabbit_installed || echo rabbitmq-server
+    faketime_installed || echo libfaketime
 }
 
 install() {

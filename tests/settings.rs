@@ -10,9 +10,9 @@ use std::process::Output;
 
 #[cfg(debug_assertions)]
 use calltaskd::safeguards::Safeguard;
-#[cfg(debug_assertions)]
-use harness::daemon::Daemon;
 use harness::daemon::command;
+#[cfg(debug_assertions)]
+use harness::daemon::{Daemon, WITHOUT};
 #[cfg(debug_assertions)]
 use harness::patience::{SOON, until};
 use harness::site::folder;
@@ -99,7 +99,7 @@ fn a_file_that_is_asked_for_must_be_there() {
 #[cfg(debug_assertions)]
 fn a_daemon_does_not_start_without_a_safeguard_that_is_none() {
     let mut command = command(&["run"], &write("safeguard", ""));
-    let output = command.env("CALLTASKD_WITHOUT", "SEATBELT").output().unwrap();
+    let output = command.env(WITHOUT, "SEATBELT").output().unwrap();
     let printed = printed(&output);
     assert!(!output.status.success(), "{printed}");
     for name in ["SEATBELT"].into_iter().chain(Safeguard::ALL.map(Safeguard::name)) {
@@ -114,7 +114,7 @@ async fn a_daemon_without_a_safeguard_says_so_loudly() {
         "unsafe",
         "[database]\nurl = \"postgres://calltaskd@127.0.0.1:1/calltaskd\"\n[logging]\nformat = \"json\"\n",
     );
-    let daemon = Daemon::launch_without(Some(Safeguard::Fence), &settings, settings.with_file_name("log"));
+    let daemon = Daemon::launch_in(&[(WITHOUT, Safeguard::Fence.name())], &settings, settings.with_file_name("log"));
     let alarm = "ALARM: this daemon runs without a safeguard and breaks promises";
     let line = until("the alarm", SOON, || daemon.logged(alarm)).await;
     assert_eq!((&line["level"], &line["safeguard"]), (&"ERROR".into(), &"FENCE".into()), "{line}");

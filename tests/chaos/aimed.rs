@@ -27,7 +27,8 @@ pub enum Aim {
     ClaimsOnTheirWay,
     /// Claims wait across the end of a minute, as calling windows end: less than the two seconds for which a licence is good.
     TheEndOfAMinute,
-    /// The queue of events is bound and unbound all the time, so that some events of one window find it and others do not.
+    /// The queue of events is bound for the ends of calls alone and for everything again, all the time: some events of one window
+    /// find it and others do not.
     TheQueueOfEvents,
 }
 
@@ -35,11 +36,14 @@ pub enum Aim {
 const BETWEEN_BLOWS: Duration = Duration::from_secs(3);
 /// How long claims are held up at most: a licence must still be good then.
 const HELD_UP: Duration = Duration::from_millis(1_000);
-/// From when to when claims wait, around the end of a minute.
-const BEFORE_THE_END: i64 = 800_000;
+/// From when to when claims wait before the end of a minute: so there is much to be claimed afterwards.
+const GATHERING: [i64; 2] = [MINUTE - 2_400_000, MINUTE - 900_000];
+/// Until when those wait that are sent then.
 const AFTER_THE_END: i64 = 600_000;
-/// How long the queue is bound, and how long it is not.
+/// How long the queue is bound for everything, and how long it is not.
 const BETWEEN_BINDINGS: Duration = Duration::from_millis(150);
+const EVERYTHING: &str = "#";
+const ENDS: &str = "call.ended.#";
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 const BEFORE_ANOTHER_SESSION: Duration = Duration::from_millis(500);
 
@@ -73,7 +77,7 @@ pub async fn harass(aim: Aim, place: Place, stop: CancellationToken) {
         }
     }
     if aim == Aim::TheQueueOfEvents {
-        let bound = async { while bind(&place).await.is_err() {} };
+        let bound = async { while bind_for_good(&place).await.is_err() {} };
         within("the queue of events to be bound for good", SOON, bound).await;
     }
     println!("      {aim:?}: {blows} blows");
@@ -100,10 +104,13 @@ async fn end_claims(place: &Place, stop: &CancellationToken, blows: &mut i64) ->
 
 async fn hold_claims_up(place: &Place, stop: &CancellationToken, blows: &mut i64) -> Outcome {
     let mut holder = AsyncPgConnection::establish(&place.database_url).await?;
-    while pause(stop, until_of_minute(MINUTE - BEFORE_THE_END)).await {
-        holder.batch_execute(LOCK).await?;
-        tokio::time::sleep(until_of_minute(AFTER_THE_END)).await;
-        holder.batch_execute("COMMIT").await?;
+    let [begins, ends] = GATHERING;
+    while pause(stop, until_of_minute(begins)).await {
+        for ends in [ends, AFTER_THE_END] {
+            holder.batch_execute(LOCK).await?;
+            tokio::time::sleep(until_of_minute(ends)).await;
+            holder.batch_execute("COMMIT").await?;
+        }
         *blows += 1;
     }
     Ok(())
@@ -116,28 +123,25 @@ pub fn until_of_minute(moment: i64) -> Duration {
 
 async fn toggle(place: &Place, stop: &CancellationToken, blows: &mut i64) -> Outcome {
     let (_connection, channel) = place.channel().await?;
+    bind(place, &channel, ENDS).await?;
     while pause(stop, BETWEEN_BINDINGS).await {
-        unbind(place, &channel).await?;
+        let (queue, events) = (place.name("ledger").into(), place.name("events").into());
+        channel.queue_unbind(queue, events, EVERYTHING.into(), FieldTable::default()).await?;
         tokio::time::sleep(BETWEEN_BINDINGS).await;
-        bind_on(place, &channel).await?;
+        bind(place, &channel, EVERYTHING).await?;
         *blows += 1;
     }
     Ok(())
 }
 
-async fn unbind(place: &Place, channel: &Channel) -> Result<(), lapin::Error> {
-    let (queue, events) = (place.name("ledger").into(), place.name("events").into());
-    channel.queue_unbind(queue, events, "#".into(), FieldTable::default()).await
+async fn bind(place: &Place, channel: &Channel, pattern: &str) -> Result<(), lapin::Error> {
+    let (queue, events, options) = (place.name("ledger"), place.name("events"), QueueBindOptions::default());
+    channel.queue_bind(queue.into(), events.into(), pattern.into(), options, FieldTable::default()).await
 }
 
-async fn bind_on(place: &Place, channel: &Channel) -> Result<(), lapin::Error> {
-    let (queue, events) = (place.name("ledger").into(), place.name("events").into());
-    channel.queue_bind(queue, events, "#".into(), QueueBindOptions::default(), FieldTable::default()).await
-}
-
-async fn bind(place: &Place) -> Result<(), lapin::Error> {
+async fn bind_for_good(place: &Place) -> Result<(), lapin::Error> {
     let (_connection, channel) = place.channel().await?;
-    bind_on(place, &channel).await
+    bind(place, &channel, EVERYTHING).await
 }
 
 /// False: it is to stop.

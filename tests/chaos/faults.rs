@@ -17,15 +17,27 @@ pub enum Fault {
     Term,
     Postgres,
     Rabbitmq,
+    /// The carrier refuses every call.
+    TrunkOverloaded,
+    /// The carrier hears nothing.
+    TrunkDeaf,
+    /// All daemons are stopped and replaced, one after the other.
+    Rolling,
+    /// A daemon is killed, and its successor's clock is wrong.
+    Clock,
 }
 
 /// Each kind by the name that ledgers and the environment have for it, and how often it is drawn.
-const KINDS: [(Fault, &str, u32); 5] = [
+const KINDS: [(Fault, &str, u32); 9] = [
     (Fault::Kill, "KILL", 11),
     (Fault::Stop, "STOP", 3),
     (Fault::Term, "TERM", 3),
     (Fault::Postgres, "POSTGRES", 2),
     (Fault::Rabbitmq, "RABBITMQ", 1),
+    (Fault::TrunkOverloaded, "TRUNK_OVERLOADED", 1),
+    (Fault::TrunkDeaf, "TRUNK_DEAF", 1),
+    (Fault::Rolling, "ROLLING", 1),
+    (Fault::Clock, "CLOCK", 1),
 ];
 
 /// So many of them, from the first on, are all that a short run has time for.
@@ -37,7 +49,7 @@ impl Fault {
     }
 
     pub fn strikes_a_daemon(self) -> bool {
-        matches!(self, Self::Kill | Self::Stop | Self::Term)
+        matches!(self, Self::Kill | Self::Stop | Self::Term | Self::Clock)
     }
 }
 
@@ -67,9 +79,10 @@ impl Order {
         !self.drawn.is_empty()
     }
 
-    pub fn next(&mut self, dice: &mut StdRng) -> Fault {
-        let by_weight = |dice| self.allowed.choose_weighted(dice, |(_, weight)| *weight).unwrap().0;
-        self.drawn.pop().unwrap_or_else(|| by_weight(dice))
+    /// None, where none may come.
+    pub fn next(&mut self, dice: &mut StdRng) -> Option<Fault> {
+        let by_weight = |dice| self.allowed.choose_weighted(dice, |(_, weight)| *weight).ok().map(|(fault, _)| *fault);
+        self.drawn.pop().or_else(|| by_weight(dice))
     }
 }
 

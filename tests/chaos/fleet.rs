@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::book::{Book, now};
 use super::carrier::{self, Carrier};
-use super::harness::daemon::Daemon;
+use super::harness::daemon::{Daemon, WITHOUT};
 use super::harness::patience::{SOON, until};
 use super::harness::servers::Place;
 use super::plan::{DAEMONS, settings};
@@ -21,13 +21,40 @@ use super::ports;
 /// How long a daemon may take to end after it was asked to: its grace, and what an outage of a server adds.
 const LONGEST_STOP: Duration = Duration::from_secs(120);
 
+/// How long a daemon goes by a wrong clock: longer than a lease of somebody who is gone.
+const MISLED_FOR: Duration = Duration::from_secs(20);
+/// Debian's libfaketime; the loader finds the path by itself. What measures time passing goes on as it is.
+const AN_HOUR_AHEAD: [(&str, &str); 3] =
+    [("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1"), ("FAKETIME", "+1h"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+/// What it says then.
+const ALARM: &str = "ALARM: this machine's clock is ahead of the database's by so much; no call is started";
+
 /// What is being done to a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     Healthy,
-    Suspended { until: Instant },
-    Leaving { since: Instant },
-    Gone { until: Instant },
+    Suspended {
+        until: Instant,
+    },
+    Leaving {
+        since: Instant,
+    },
+    Gone {
+        until: Instant,
+        then: Clock,
+    },
+    /// Its clock is wrong: it may do no harm until it goes.
+    Misled {
+        until: Instant,
+    },
+}
+
+/// What a daemon takes the time to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    Right,
+    /// By an hour.
+    Ahead,
 }
 
 /// One place of the fleet, and the process that has it now.
@@ -51,6 +78,8 @@ pub struct Fleet {
     without: Option<Safeguard>,
     book: Book,
     pub members: Vec<Member>,
+    /// Those that are yet to be stopped, one when the one before it is back.
+    rolling: Vec<usize>,
 }
 
 impl Fleet {
@@ -58,10 +87,11 @@ impl Fleet {
     pub async fn start(folder: &Path, servers: &Place, carrier: &Carrier, without: Option<Safeguard>) -> Self {
         let book = Book::open(folder, "processes.jsonl");
         let (folder, servers, carrier) = (folder.to_owned(), servers.clone(), carrier.port);
-        let mut fleet = Self { folder, servers, carrier, without, book, members: Vec::new() };
+        let (members, rolling) = (Vec::new(), Vec::new());
+        let mut fleet = Self { folder, servers, carrier, without, book, members, rolling };
         for place in 1..=DAEMONS {
             let air = Air::new(fleet.folder.join(carrier::LEDGER), ports::free());
-            let member = fleet.launch((place, 1), air).await;
+            let member = fleet.launch((place, 1), air, Clock::Right).await;
             fleet.members.push(member);
         }
         for member in &fleet.members {
@@ -70,17 +100,24 @@ impl Fleet {
         fleet
     }
 
-    async fn launch(&self, (place, starts): (usize, u32), air: Air) -> Member {
+    async fn launch(&self, (place, starts): (usize, u32), air: Air, clock: Clock) -> Member {
         let process = format!("daemon-{place}-{starts}");
         let file = |ending: &str| self.folder.join(format!("{process}.{ending}"));
         let (port, launched, started_at) = (air.port, Instant::now(), now());
         let toml = settings(&self.servers, (self.carrier, port), &self.folder.join("unused.jsonl"));
         fs::write(file("toml"), toml).unwrap();
-        let daemon = Daemon::launch_without(self.without, &file("toml"), file("log"));
+        let mut environment = if clock == Clock::Ahead { AN_HOUR_AHEAD.to_vec() } else { Vec::new() };
+        environment.extend(self.without.map(|safeguard| (WITHOUT, safeguard.name())));
+        let daemon = Daemon::launch_in(&environment, &file("toml"), file("log"));
         let holder = until("the daemon to say who it is", SOON, || daemon.logged("starting")).await;
-        self.book
-            .write(&[json!({"process": process, "holder": holder["holder"], "port": port, "startedAt": started_at})]);
-        Member { place, starts, process, port, launched, daemon, air, condition: Condition::Healthy }
+        let mut line = json!({"process": process, "holder": holder["holder"], "port": port, "startedAt": started_at});
+        line["misled"] = json!(clock == Clock::Ahead);
+        self.book.write(&[line]);
+        let condition = match clock {
+            Clock::Right => Condition::Healthy,
+            Clock::Ahead => Condition::Misled { until: launched + MISLED_FOR },
+        };
+        Member { place, starts, process, port, launched, daemon, air, condition }
     }
 
     fn note_end(&self, member: &Member, how: &str) {
@@ -93,10 +130,20 @@ impl Fleet {
     }
 
     /// Kills without warning; another takes its place after `pause`.
-    pub fn kill(&mut self, which: usize, pause: Duration) {
+    pub fn kill(&mut self, which: usize, pause: Duration, then: Clock) {
         self.members[which].daemon.kill();
         self.note_end(&self.members[which], "KILL");
-        self.members[which].condition = Condition::Gone { until: Instant::now() + pause };
+        self.members[which].condition = Condition::Gone { until: Instant::now() + pause, then };
+    }
+
+    /// Stops and replaces all of them, one after the other, as an upgrade does.
+    pub fn roll(&mut self) {
+        self.rolling = (0..self.members.len()).collect();
+    }
+
+    /// Whether nothing is being done to anybody.
+    pub fn is_well(&self) -> bool {
+        self.rolling.is_empty() && self.members.iter().all(|member| member.condition == Condition::Healthy)
     }
 
     /// Suspends, as a machine without memory or a paused virtual machine does.
@@ -113,6 +160,11 @@ impl Fleet {
 
     /// Resumes whose time has come, and replaces who is gone.
     pub async fn tend(&mut self) {
+        if self.members.iter().all(|member| member.condition == Condition::Healthy)
+            && let Some(next) = self.rolling.pop()
+        {
+            self.terminate(next);
+        }
         for which in 0..self.members.len() {
             let member = &mut self.members[which];
             match member.condition {
@@ -123,15 +175,23 @@ impl Fleet {
                 Condition::Leaving { since } => match member.daemon.try_exit() {
                     Some(status) => {
                         println!("      {} left with {status}", member.process);
-                        member.condition = Condition::Gone { until: Instant::now() };
+                        member.condition = Condition::Gone { until: Instant::now(), then: Clock::Right };
                         self.note_end(&self.members[which], "EXIT");
                     }
                     None => assert!(since.elapsed() < LONGEST_STOP, "{} does not stop", member.process),
                 },
-                Condition::Gone { until } if until <= Instant::now() => {
+                Condition::Misled { until } if until <= Instant::now() => {
+                    assert!(
+                        member.daemon.has_logged(ALARM),
+                        "{} does not know that its clock is wrong",
+                        member.process
+                    );
+                    self.terminate(which);
+                }
+                Condition::Gone { until, then } if until <= Instant::now() => {
                     let (place, starts) = (member.place, member.starts + 1);
                     let air = std::mem::replace(&mut member.air, Air::new(PathBuf::new(), member.port));
-                    self.members[which] = self.launch((place, starts), air).await;
+                    self.members[which] = self.launch((place, starts), air, then).await;
                 }
                 Condition::Healthy => {
                     let exit = member.daemon.try_exit();
@@ -142,12 +202,13 @@ impl Fleet {
         }
     }
 
-    /// Stops them all, which must succeed: nothing stands in their way any more.
+    /// Stops them all, which must succeed: nothing stands in their way any more, unless they had to do without a safeguard.
     pub async fn stop(&mut self) {
         self.members.iter().for_each(|member| member.daemon.terminate());
         for which in 0..self.members.len() {
             let status = self.members[which].daemon.exit(LONGEST_STOP).await;
-            assert_eq!(status.code(), Some(0), "{} after a stop without a fault", self.members[which].process);
+            let is_clean = status.success() || self.without.is_some();
+            assert!(is_clean, "{} after a stop without a fault: {status}", self.members[which].process);
             self.note_end(&self.members[which], "EXIT");
         }
     }

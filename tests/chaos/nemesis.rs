@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use super::aftermath::Aftermath;
 use super::book::{Book, now};
+use super::carrier::{Mood, Moods};
 use super::faults::{Fault, Order};
-use super::fleet::{Condition, Fleet};
+use super::fleet::{Clock, Condition, Fleet};
 use super::plan::Scale;
 
 /// Calls in the air that a fault has to find: of the daemon that it strikes, or of all.
@@ -33,15 +34,19 @@ pub struct Nemesis {
     order: Order,
     /// A server that is away, and what the ledger will say when it is back: other faults do not wait for it.
     away: Option<(Child, Value)>,
+    moods: Moods,
+    /// Until when the carrier is not well, and what the ledger will say then.
+    unwell: Option<(Instant, Value)>,
     done: BTreeMap<Fault, usize>,
 }
 
 impl Nemesis {
-    pub fn new(folder: &Path, scale: &Scale, services: OsString) -> Self {
+    pub fn new(folder: &Path, scale: &Scale, services: OsString, moods: Moods) -> Self {
         let mut dice = scale.dice(3);
         let order = Order::new(&mut dice, scale);
         let (book, began) = (Book::open(folder, "faults.jsonl"), Instant::now());
-        Self { dice, book, services, began, ends: began + scale.faults_for, order, away: None, done: BTreeMap::new() }
+        let (ends, away, unwell, done) = (began + scale.faults_for, None, None, BTreeMap::new());
+        Self { dice, book, services, began, ends, order, away, moods, unwell, done }
     }
 
     /// Does its worst until its time is over and each kind has come, then lets everybody recover.
@@ -50,12 +55,12 @@ impl Nemesis {
             let pause = Duration::from_millis(self.dice.gen_range(4_000..14_000));
             self.wait(fleet, Instant::now() + pause).await;
             aftermath.remember_the_warm_up(fleet, self.began.elapsed());
-            let fault = self.order.next(&mut self.dice);
+            let Some(fault) = self.order.next(&mut self.dice) else { continue };
             let victim = self.moment(fleet, fault).await;
             self.strike(fleet, fault, victim).await;
         }
         println!("      the faults are over: {:?}", self.done);
-        while self.away.is_some() || fleet.members.iter().any(|member| member.condition != Condition::Healthy) {
+        while self.away.is_some() || self.unwell.is_some() || !fleet.is_well() {
             self.wait(fleet, Instant::now() + BETWEEN_LOOKS).await;
         }
     }
@@ -77,6 +82,11 @@ impl Nemesis {
             self.book.write(std::slice::from_ref(line));
             self.away = None;
         }
+        if let Some((_, mut line)) = self.unwell.take_if(|(until, _)| *until <= Instant::now()) {
+            self.moods.set(Mood::Well);
+            line["until"] = json!(now());
+            self.book.write(&[line]);
+        }
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 
@@ -97,10 +107,19 @@ impl Nemesis {
                 if let Some(victim) = ready.choose(&mut self.dice).filter(|_| well > 1) {
                     return *victim;
                 }
-            } else if self.away.is_none() && (late || fleet.in_the_air() >= IN_THE_AIR) {
+            } else if self.is_free_for(fault) && (late || fleet.in_the_air() >= IN_THE_AIR) {
                 return 0;
             }
             self.look(fleet).await;
+        }
+    }
+
+    /// The servers are away one at a time, and the carrier is unwell in one way.
+    fn is_free_for(&self, fault: Fault) -> bool {
+        match fault {
+            Fault::TrunkOverloaded | Fault::TrunkDeaf => self.unwell.is_none(),
+            Fault::Rolling => true,
+            _ => self.away.is_none(),
         }
     }
 
@@ -123,18 +142,28 @@ impl Nemesis {
         }
         let mut lasts = Duration::ZERO;
         match fault {
-            Fault::Kill => fleet.kill(victim, Duration::from_millis(self.dice.gen_range(200..4_000))),
+            Fault::Kill | Fault::Clock => {
+                let then = if fault == Fault::Clock { Clock::Ahead } else { Clock::Right };
+                fleet.kill(victim, Duration::from_millis(self.dice.gen_range(200..4_000)), then);
+            }
+            Fault::Rolling => fleet.roll(),
             Fault::Stop => {
                 // Beyond the lease, and beyond what others take for silence.
                 lasts = Duration::from_millis(self.dice.gen_range(14_000..22_000));
                 fleet.suspend(victim, lasts);
             }
             Fault::Term => fleet.terminate(victim),
+            Fault::TrunkOverloaded | Fault::TrunkDeaf => {
+                self.moods.set(if fault == Fault::TrunkDeaf { Mood::Deaf } else { Mood::Overloaded });
+                // No longer than a call is set up and ended at most, so that every BYE is heard.
+                let until = Instant::now() + Duration::from_millis(self.dice.gen_range(5_000..15_000));
+                self.unwell = Some((until, line.clone()));
+            }
             Fault::Postgres => self.away = Some((self.restart("restart-postgres", "immediate"), line.clone())),
             Fault::Rabbitmq => self.away = Some((self.restart("restart-rabbitmq", "fast"), line.clone())),
         }
         *self.done.entry(fault).or_default() += 1;
-        if fault.strikes_a_daemon() {
+        if fault.strikes_a_daemon() || fault == Fault::Rolling {
             line["until"] = json!(now() + i64::try_from(lasts.as_micros()).unwrap());
             self.book.write(&[line]);
         }

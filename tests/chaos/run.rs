@@ -47,7 +47,7 @@ pub async fn run(scale: Scale, services: OsString) -> PathBuf {
     producer.found(&world, carrier.agent_port).await;
     let tasks = world.tasks();
     let producing = tokio::spawn(async move { producer.import(&world, scale).await });
-    let nemesis = Nemesis::new(&folder, &scale, services);
+    let nemesis = Nemesis::new(&folder, &scale, services, carrier.moods.clone());
     let aftermath = Aftermath::of(&folder, &scale);
     let calm = CancellationToken::new();
     let harassing = scale.aimed.map(|aim| tokio::spawn(aimed::harass(aim, place.clone(), calm.clone())));

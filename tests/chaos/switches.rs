@@ -34,33 +34,29 @@ struct Campaign {
     consequences: &'static [&'static str],
 }
 
-/// Where the faults themselves do not matter, there is one all the same, so that leases change hands.
 fn campaign(safeguard: Safeguard) -> Campaign {
-    let usual = |red, consequences| Campaign {
-        seconds: 50,
-        callees: 4_000,
-        faults: &[Fault::Kill],
-        aimed: None,
-        red,
-        consequences,
-    };
+    let usual =
+        |red, consequences| Campaign { seconds: 50, callees: 4_000, faults: &[], aimed: None, red, consequences };
     match safeguard {
-        // Who is called after the cancel has an end of that call as well.
-        Safeguard::Fence => usual(names::AFTER_THE_LAST_WORD, &[names::FINAL_EVENTS]),
+        // The store has a last word of that callee and refuses another, so the attempt stays open and is told of to nobody.
+        Safeguard::Fence => Campaign {
+            faults: &[Fault::Kill],
+            ..usual(names::AFTER_THE_LAST_WORD, &[names::RESULTS, names::ATTEMPTS, names::LEFT_OVER])
+        },
         Safeguard::AckAfterCommit => Campaign { faults: &[Fault::Postgres], ..usual(names::NOT_APPLIED, &[]) },
         Safeguard::SlotsAtTakeover => {
             Campaign { callees: 7_000, faults: &[Fault::Kill, Fault::Term, Fault::Stop], ..usual(names::SLOTS, &[]) }
         }
-        // An event that is lost was nobody's last word, told of no end, no import and no stop.
+        // An event that is lost may have been a last word, the end of an attempt, the answer to an import.
         Safeguard::ConfirmById => Campaign {
             aimed: Some(Aim::TheQueueOfEvents),
             ..usual(names::LOST, &[names::FINAL_EVENTS, names::RESULTS, names::ATTEMPTS, names::NOT_APPLIED])
         },
-        // Who was called without a licence is claimed later, as nobody knows of the call, and called again.
+        // Of a call without a licence no end is recorded or told; whoever was called so is still to be called.
         Safeguard::CommitSeen => Campaign {
             faults: &[Fault::Postgres],
             aimed: Some(Aim::ClaimsOnTheirWay),
-            ..usual(names::LICENCES, &[names::SET_UPS])
+            ..usual(names::LICENCES, &[names::SET_UPS, names::RESULTS, names::ATTEMPTS, names::FINAL_EVENTS])
         },
         Safeguard::LastCheck => {
             Campaign { callees: 7_000, aimed: Some(Aim::TheEndOfAMinute), ..usual(names::HOURS, &[]) }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use calltaskd::clock::Clock;
-use calltaskd::safeguards::Safeguard;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,7 +19,7 @@ use super::patience::{self, SOON, until, within};
 use super::servers::Place;
 
 /// Names the safeguard that a daemon of a debug build has to do without.
-const WITHOUT: &str = "CALLTASKD_WITHOUT";
+pub const WITHOUT: &str = "CALLTASKD_WITHOUT";
 
 /// A running daemon. The log of a process stays in the test's folder.
 pub struct Daemon {
@@ -36,13 +35,13 @@ enum Body {
 impl Daemon {
     /// Starts `calltaskd run` without waiting for anything.
     pub fn launch(settings: &Path, log: PathBuf) -> Self {
-        Self::launch_without(None, settings, log)
+        Self::launch_in(&[], settings, log)
     }
 
-    /// The same, and it has to do without a safeguard.
-    pub fn launch_without(safeguard: Option<Safeguard>, settings: &Path, log: PathBuf) -> Self {
+    /// The same with more in its environment.
+    pub fn launch_in(environment: &[(&str, &str)], settings: &Path, log: PathBuf) -> Self {
         let child = command(&["run"], settings)
-            .envs(safeguard.map(|safeguard| (WITHOUT, safeguard.name())))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())

@@ -16,7 +16,8 @@ use std::fs::File;
 use std::io::{BufRead, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
@@ -51,9 +52,22 @@ impl Mood {
     }
 }
 
+/// Where it is told how it is.
+#[derive(Clone)]
+pub struct Moods(Arc<Mutex<Option<ChildStdin>>>);
+
+impl Moods {
+    /// Tells it how it is from now on.
+    pub fn set(&self, mood: Mood) {
+        let name = Mood::ALL.iter().find(|(its, _)| *its == mood).unwrap().1;
+        writeln!(self.0.lock().unwrap().as_mut().unwrap(), "{name}").unwrap();
+    }
+}
+
 /// The process.
 pub struct Carrier {
     process: Child,
+    pub moods: Moods,
     pub port: u16,
     pub agent_port: u16,
 }
@@ -61,7 +75,7 @@ pub struct Carrier {
 impl Carrier {
     pub async fn start(folder: &Path, seed: u64) -> Self {
         let log = File::create(folder.join("carrier.log")).unwrap();
-        let process = Command::new(std::env::current_exe().unwrap())
+        let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "carrier::plays_when_it_is_asked_to", "--nocapture"])
             .env(FOLDER, folder)
             .env(SEED, seed.to_string())
@@ -73,18 +87,13 @@ impl Carrier {
         let ports = folder.join(PORTS);
         let read = || serde_json::from_slice::<[u16; 2]>(&std::fs::read(&ports).ok()?).ok();
         let [port, agent_port] = until("the carrier to say where it is", SOON, read).await;
-        Self { process, port, agent_port }
-    }
-
-    /// Tells it how it is from now on.
-    pub fn is_now(&mut self, mood: Mood) {
-        let name = Mood::ALL.iter().find(|(its, _)| *its == mood).unwrap().1;
-        writeln!(self.process.stdin.as_mut().unwrap(), "{name}").unwrap();
+        let moods = Moods(Arc::new(Mutex::new(process.stdin.take())));
+        Self { process, moods, port, agent_port }
     }
 
     /// Ends it, which must succeed: its ledger is whole then.
     pub async fn stop(&mut self) {
-        drop(self.process.stdin.take());
+        drop(self.moods.0.lock().unwrap().take());
         let process = &mut self.process;
         let status = until("the carrier's end", SOON, || process.try_wait().unwrap()).await;
         assert!(status.success(), "the carrier: {status}, see its log");

@@ -106,6 +106,7 @@ struct ProcessLine {
     holder: Option<Uuid>,
     port: Option<u16>,
     started_at: Option<i64>,
+    misled: Option<bool>,
     ended_at: Option<i64>,
     how: Option<How>,
 }
@@ -119,6 +120,8 @@ pub struct Process {
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
     pub killed: bool,
+    /// Its clock was wrong.
+    pub misled: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -228,6 +231,7 @@ fn processes(path: &Path) -> HashMap<String, Process> {
         process.port = line.port.or(process.port);
         process.started_at = line.started_at.or(process.started_at);
         process.ended_at = line.ended_at.or(process.ended_at);
+        process.misled |= line.misled == Some(true);
         process.killed |= line.how == Some(How::Kill);
     }
     processes

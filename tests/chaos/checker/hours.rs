@@ -26,6 +26,15 @@ pub fn hours(evidence: &Evidence) -> Invariant {
     Invariant::none(names::HOURS, evidence.records.placings.iter().filter_map(complaint).collect())
 }
 
+/// Nor may anybody place one who does not know what time it is.
+pub fn misled(evidence: &Evidence) -> Invariant {
+    let records = &evidence.records;
+    let is_misled =
+        |placing: &&Placing| evidence.processes.get(records.process(placing)).is_some_and(|process| process.misled);
+    let told = |placing: &Placing| format!("{} was placed by {}", placing.call, records.process(placing));
+    Invariant::none(names::MISLED, records.placings.iter().filter(is_misled).map(told).collect())
+}
+
 /// In microseconds of the day.
 fn span(time: &CallingTime) -> (i64, i64) {
     (of_day(&time.start), of_day(&time.end))

@@ -60,6 +60,7 @@ pub fn check(folder: &Path) -> Report {
         limits::slots(&evidence),
         limits::calls_per_second(&evidence),
         hours::hours(&evidence),
+        hours::misled(&evidence),
         outcomes::final_events(&history),
         results::results(&history),
         outcomes::attempts(&history),

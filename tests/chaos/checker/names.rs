@@ -7,6 +7,7 @@ pub const LICENCES: &str = "calls placed without a licence committed before";
 pub const SLOTS: &str = "slots above a limit, at any instant";
 pub const CALLS_PER_SECOND: &str = "calls per second above a limit, in any second";
 pub const HOURS: &str = "calls placed outside their task's hours";
+pub const MISLED: &str = "calls placed by a daemon with a wrong clock";
 pub const FINAL_EVENTS: &str = "callees without exactly one final event";
 pub const RESULTS: &str = "results that differ from the carrier's record";
 pub const ATTEMPTS: &str = "attempts without exactly one call.ended";

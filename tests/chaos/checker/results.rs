@@ -64,7 +64,9 @@ fn means(history: &History, (placing, end): (&Placing, &End), told: &str) -> boo
         ("CANCELLED", "CANCEL") => true,
         // The answer crossed our CANCEL, and was hung up at once.
         ("ANSWERED", "NO_ANSWER" | "CANCEL") => placing.cancelled_at.is_some(),
-        ("ANSWERED", "AGENT_FAILED") => lost_its_agent(history, placing) || was_not_heard(history, (placing, end)),
+        ("ANSWERED", "AGENT_FAILED") => {
+            lost_its_agent(history, (placing, end)) || was_not_heard(history, (placing, end))
+        }
         // The refusal crossed our CANCEL.
         ("USER_BUSY" | "INVALID_NUMBER", "NO_ANSWER" | "CANCEL") => {
             placing.cancelled_at.is_some_and(|cancelled_at| cancelled_at <= end.at + CROSSING)
@@ -80,8 +82,12 @@ fn was_not_heard(history: &History, (placing, end): (&Placing, &End)) -> bool {
 }
 
 /// The agent was not there; or it was, and that could not be written down before the process died.
-fn lost_its_agent(history: &History, placing: &Placing) -> bool {
+fn lost_its_agent(history: &History, (placing, end): (&Placing, &End)) -> bool {
     let evidence = history.evidence;
     let died_at = evidence.processes.get(evidence.records.process(placing)).and_then(|process| process.ended_at);
-    placing.agent_at.is_none_or(|agent_at| died_at.is_some_and(|died_at| agent_at + UNTIL_KEPT >= died_at))
+    // An agent that came after the end was not there either.
+    placing
+        .agent_at
+        .filter(|agent_at| *agent_at <= end.at)
+        .is_none_or(|agent_at| died_at.is_some_and(|died_at| agent_at + UNTIL_KEPT >= died_at))
 }

@@ -36,7 +36,7 @@ fn figures(spoil: impl FnOnce(&mut Ledgers)) -> Vec<(&'static str, u64)> {
 fn a_good_run_is_sound_and_its_facts_are_counted() {
     let report = Ledgers::good().judge();
     assert!(report.is_sound(), "{report}");
-    assert_eq!(report.invariants.len(), 22);
+    assert_eq!(report.invariants.len(), 23);
     assert_eq!(report.invariants[0].figure, 1, "each call was placed once");
     let facts = &report.facts;
     assert_eq!((facts.callees, facts.attempts, facts.calls_placed, facts.unknown_outcomes), (10, 12, 11, 5));
