@@ -23,6 +23,8 @@ const MINUTE: i64 = 60_000_000;
 /// At what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aim {
+    /// A cancel waits when it has moved the fence, so that a claim of the same callees waits for it.
+    CancelsOnTheirWay,
     /// The sessions of claims end when these are sent and not committed.
     ClaimsOnTheirWay,
     /// Claims wait across the end of a minute, as calling windows end: less than the two seconds for which a licence is good.
@@ -47,6 +49,12 @@ const ENDS: &str = "call.ended.#";
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 const BEFORE_ANOTHER_SESSION: Duration = Duration::from_millis(500);
 
+/// Cancels wait for this when they are nearly done, and so do ends.
+const LOCK_RESULTS: &str = "BEGIN; LOCK TABLE callee_results IN SHARE MODE";
+/// How long they wait, and for how long they need not: so seldom is one not held up.
+const CANCELS_WAIT: Duration = Duration::from_millis(900);
+const CANCELS_PASS: Duration = Duration::from_millis(100);
+
 /// Claims and ends wait for this, reading does not.
 const LOCK: &str = "BEGIN; LOCK TABLE open_attempts IN SHARE MODE";
 
@@ -66,6 +74,7 @@ pub async fn harass(aim: Aim, place: Place, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let session = async {
             match aim {
+                Aim::CancelsOnTheirWay => hold_cancels_up(&place, &stop, &mut blows).await,
                 Aim::ClaimsOnTheirWay => end_claims(&place, &stop, &mut blows).await,
                 Aim::TheEndOfAMinute => hold_claims_up(&place, &stop, &mut blows).await,
                 Aim::TheQueueOfEvents => toggle(&place, &stop, &mut blows).await,
@@ -84,6 +93,17 @@ pub async fn harass(aim: Aim, place: Place, stop: CancellationToken) {
 }
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+async fn hold_cancels_up(place: &Place, stop: &CancellationToken, blows: &mut i64) -> Outcome {
+    let mut holder = AsyncPgConnection::establish(&place.database_url).await?;
+    while pause(stop, CANCELS_PASS).await {
+        holder.batch_execute(LOCK_RESULTS).await?;
+        tokio::time::sleep(CANCELS_WAIT).await;
+        holder.batch_execute("COMMIT").await?;
+        *blows += 1;
+    }
+    Ok(())
+}
 
 async fn end_claims(place: &Place, stop: &CancellationToken, blows: &mut i64) -> Outcome {
     let mut holder = AsyncPgConnection::establish(&place.database_url).await?;

@@ -40,7 +40,9 @@ fn campaign(safeguard: Safeguard) -> Campaign {
     match safeguard {
         // The store has a last word of that callee and refuses another, so the attempt stays open and is told of to nobody.
         Safeguard::Fence => Campaign {
-            faults: &[Fault::Kill],
+            // Few enough that whoever is imported is called at once.
+            callees: 3_000,
+            aimed: Some(Aim::CancelsOnTheirWay),
             ..usual(names::AFTER_THE_LAST_WORD, &[names::RESULTS, names::ATTEMPTS, names::LEFT_OVER])
         },
         Safeguard::AckAfterCommit => Campaign { faults: &[Fault::Postgres], ..usual(names::NOT_APPLIED, &[]) },
