@@ -12,8 +12,16 @@
 #   env                     AMQP_URL=… and DATABASE_URL=…, two lines
 #   status                  succeeds when both are up
 #   stop                    end both, and a daemon that a demo left running
-#   restart-postgres [MODE] MODE is fast (default) or immediate (a crash)
+#   restart-postgres [MODE [SECONDS]]
+#                           MODE is fast (default) or immediate (a crash); stays
+#                           away for so long in between
 #   restart-rabbitmq [MODE] the same
+#   close-connections       RabbitMQ closes all that clients have
+#   block-publishers SECONDS
+#                           RabbitMQ's alarm of memory, for so long
+#   small-disk              a file system of its own (root only) with PostgreSQL's
+#                           tablespace `small_disk`; gone with `stop`
+#   fill-disk SECONDS       leaves no room on it for so long
 #
 # How a process is known to be ours, since a pid in a file may by now be
 # someone else's: PostgreSQL's processes stand in the data directory; those of
@@ -384,15 +392,84 @@ stop_postgres() {
     wait_for 10 "for PostgreSQL's end by SIGKILL" postgres_gone || die "PostgreSQL does not end: ${pids[*]}"
 }
 
-restart_postgres() {
-    local mode=${1:-fast}
-    [[ $mode == fast || $mode == immediate ]] || die "restart-postgres: fast or immediate, not $mode"
+find_postgres() {
     open_folder
     locate_postgres
     locate_postgres_binaries
     postgres_up || die "PostgreSQL is not up: $0 start"
+}
+
+restart_postgres() {
+    local mode=${1:-fast} seconds=${2:-0}
+    [[ $mode == fast || $mode == immediate ]] || die "restart-postgres: fast or immediate, not $mode"
+    find_postgres
     stop_postgres "$mode"
+    sleep "$seconds"
     launch_postgres || postgres_failed
+}
+
+# ------------------------------------------------------------ the small disk
+
+# Memory is taken only as far as it is written to.
+disk_size=4g
+
+locate_disk() { disk=$pg_home/disk; }
+
+disk_mounted() { mountpoint -q "$disk"; }
+
+# What was on a disk that is gone, after a reboot say, cannot be dropped by its
+# owners any more.
+forget_disk() {
+    local database
+    sql postgres "select datname from pg_database d join pg_tablespace t on t.oid = d.dattablespace
+                  where spcname = 'small_disk'" |
+        while read -r database; do
+            sql postgres "drop database \"$database\" with (force)" </dev/null
+        done
+    sql postgres 'drop tablespace if exists small_disk'
+}
+
+small_disk() {
+    find_postgres
+    locate_disk
+    if disk_mounted; then
+        mount -o "remount,size=$disk_size" "$disk"
+        return
+    fi
+    is_root || die "only root can mount a disk"
+    forget_disk
+    as_postgres mkdir -p "$disk"
+    mount -t tmpfs -o "size=$disk_size,uid=$(id -u postgres),gid=$(id -g postgres),mode=0700" calltaskd-test "$disk" ||
+        die "no disk can be mounted on $disk"
+    sql postgres "create tablespace small_disk location '$disk'"
+}
+
+# Before PostgreSQL stops, which alone can drop what is on it.
+remove_disk() {
+    locate_disk
+    disk_mounted || return 0
+    if postgres_up; then forget_disk; fi
+}
+
+unmount_disk() {
+    locate_disk
+    ! disk_mounted || umount "$disk"
+}
+
+# Makes the disk as small as what is on it, which others go on writing to.
+fill_disk() {
+    local used try
+    find_postgres
+    locate_disk
+    disk_mounted || die "there is no small disk: $0 small-disk"
+    for try in 1 2 3 4 5; do
+        used=$(($(df --output=used -B1K "$disk" | tail -n 1)))
+        # Zero would be no limit at all.
+        if mount -o "remount,size=$((used > 0 ? used : 4))k" "$disk"; then break; fi
+        ((try < 5)) || die "the disk does not become small"
+    done
+    sleep "${1:?SECONDS}"
+    mount -o "remount,size=$disk_size" "$disk"
 }
 
 # ---------------------------------------------------------------- RabbitMQ
@@ -552,6 +629,38 @@ restart_rabbit() {
     launch_rabbit || rabbit_failed
 }
 
+rabbit_control() {
+    env -i \
+        CALLTASKD_RABBITMQ="$rabbit_home" \
+        PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+        LANG=C.UTF-8 \
+        HOME="$rabbit_home" \
+        ERL_EPMD_PORT="${port[epmd]}" \
+        ERL_EPMD_ADDRESS=127.0.0.1 \
+        ERL_AFLAGS='-kernel inet_dist_use_interface {127,0,0,1}' \
+        RABBITMQ_CONF_ENV_FILE=/dev/null \
+        RABBITMQ_NODENAME="$node" \
+        "$(newest /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmqctl)" --node "$node" "$@" >&2
+}
+
+find_rabbit() {
+    open_folder
+    rabbit_up || die "RabbitMQ is not up: $0 start"
+}
+
+close_connections() {
+    find_rabbit
+    rabbit_control close_all_connections 'by an operator'
+}
+
+# Sets back what prepare_rabbit_folder wrote.
+block_publishers() {
+    find_rabbit
+    rabbit_control set_vm_memory_high_watermark absolute 1
+    sleep "${1:?SECONDS}"
+    rabbit_control set_vm_memory_high_watermark 0.4
+}
+
 # ------------------------------------------------------------ the demo's daemon
 
 demo_daemon() {
@@ -607,12 +716,17 @@ stop() {
     open_folder
     locate_postgres
     stop_rabbit fast
+    if [[ -d $pg_data ]]; then
+        locate_postgres_binaries
+        remove_disk
+    fi
     stop_postgres fast
+    unmount_disk
     say "nothing is running"
 }
 
 usage() {
-    sed -n '/^#   install/,/^#   restart-rabbitmq/s/^# //p' "$root/scripts/services.sh"
+    sed -n '/^#   install/,/^#   fill-disk/s/^# //p' "$root/scripts/services.sh"
 }
 
 main() {
@@ -635,6 +749,10 @@ main() {
         stop) stop ;;
         restart-postgres) restart_postgres "$@" ;;
         restart-rabbitmq) restart_rabbit "$@" ;;
+        close-connections) close_connections ;;
+        block-publishers) block_publishers "$@" ;;
+        small-disk) small_disk ;;
+        fill-disk) fill_disk "$@" ;;
         help | -h | --help) usage ;;
         *)
             usage >&2

@@ -105,6 +105,16 @@ impl Consumer {
     }
 }
 
+/// Takes the ledger's queue away from the events for a while: meanwhile nobody is there to be told.
+pub async fn leave_unbound(place: &Place, lasts: Duration) {
+    let (_connection, channel) = place.channel().await.unwrap();
+    let (queue, events, none) = (place.name("ledger"), place.name("events"), FieldTable::default);
+    channel.queue_unbind(queue.as_str().into(), events.as_str().into(), "#".into(), none()).await.unwrap();
+    tokio::time::sleep(lasts).await;
+    let bind = QueueBindOptions::default();
+    channel.queue_bind(queue.into(), events.into(), "#".into(), bind, none()).await.unwrap();
+}
+
 async fn listen(place: Place, book: Book, heard: watch::Sender<Heard>) {
     loop {
         // Ends with the broker; the queue keeps what comes meanwhile.

@@ -15,8 +15,24 @@ pub enum Fault {
     Kill,
     Stop,
     Term,
+    /// Crashes, and is back at once.
     Postgres,
     Rabbitmq,
+    /// Nothing passes the network.
+    Stall,
+    /// The network loses all connections.
+    Reset,
+    /// Some of the daemons' sessions are ended by Postgres.
+    Sessions,
+    PostgresAway,
+    /// Nobody is bound to the events.
+    Unbound,
+    RabbitmqKill,
+    /// All connections are closed by RabbitMQ.
+    Connections,
+    /// RabbitMQ takes nothing from publishers.
+    MemoryAlarm,
+    DiskFull,
     /// The carrier refuses every call.
     TrunkOverloaded,
     /// The carrier hears nothing.
@@ -28,12 +44,21 @@ pub enum Fault {
 }
 
 /// Each kind by the name that ledgers and the environment have for it, and how often it is drawn.
-const KINDS: [(Fault, &str, u32); 9] = [
+const KINDS: [(Fault, &str, u32); 18] = [
     (Fault::Kill, "KILL", 11),
     (Fault::Stop, "STOP", 3),
     (Fault::Term, "TERM", 3),
     (Fault::Postgres, "POSTGRES", 2),
     (Fault::Rabbitmq, "RABBITMQ", 1),
+    (Fault::Stall, "STALL", 2),
+    (Fault::Reset, "RESET", 1),
+    (Fault::Sessions, "SESSIONS", 2),
+    (Fault::PostgresAway, "POSTGRES_AWAY", 1),
+    (Fault::Unbound, "UNBOUND", 1),
+    (Fault::RabbitmqKill, "RABBITMQ_KILL", 1),
+    (Fault::Connections, "CONNECTIONS", 1),
+    (Fault::MemoryAlarm, "MEMORY_ALARM", 1),
+    (Fault::DiskFull, "DISK_FULL", 1),
     (Fault::TrunkOverloaded, "TRUNK_OVERLOADED", 1),
     (Fault::TrunkDeaf, "TRUNK_DEAF", 1),
     (Fault::Rolling, "ROLLING", 1),
@@ -53,25 +78,41 @@ impl Fault {
     }
 }
 
+/// The kinds that may come in a run.
+pub fn allowed(scale: &Scale) -> Vec<Fault> {
+    let names = std::env::var(ALLOWED).ok().filter(|names| !names.is_empty());
+    match (scale.faults, names) {
+        (Some(faults), _) => faults.to_vec(),
+        (None, Some(names)) => names.split(',').map(|name| named(name.trim())).collect(),
+        (None, None) => {
+            let short = KINDS.iter().take(if scale.faults_for < LONG { OF_A_SHORT_RUN } else { KINDS.len() });
+            short.map(|(fault, ..)| *fault).collect()
+        }
+    }
+}
+
+fn named(name: &str) -> Fault {
+    let found = KINDS.iter().find(|(_, known, _)| *known == name);
+    found.unwrap_or_else(|| panic!("{ALLOWED}: there is no fault {name:?} among {KINDS:?}")).0
+}
+
 /// What comes next.
 pub struct Order {
-    allowed: Vec<(Fault, u32)>,
-    /// Drawn already: each kind once before any comes again, in an order of chance.
+    allowed: Vec<Fault>,
+    /// Drawn already, the next one last.
     drawn: Vec<Fault>,
 }
 
 impl Order {
-    pub fn new(dice: &mut StdRng, scale: &Scale) -> Self {
-        let names = std::env::var(ALLOWED).ok().filter(|names| !names.is_empty());
-        let allowed: Vec<_> = match (scale.faults, names) {
-            (Some(faults), _) => KINDS.into_iter().filter(|(fault, ..)| faults.contains(fault)).collect(),
-            (None, Some(names)) => names.split(',').map(|name| named(name.trim())).collect(),
-            (None, None) if scale.faults_for >= LONG => KINDS.to_vec(),
-            (None, None) => KINDS[..OF_A_SHORT_RUN].to_vec(),
-        };
-        let mut drawn: Vec<Fault> = allowed.iter().map(|(fault, ..)| *fault).collect();
-        drawn.shuffle(dice);
-        Self { allowed: allowed.into_iter().map(|(fault, _, weight)| (fault, weight)).collect(), drawn }
+    /// Each kind once before any comes again, as often as the run has to have each; after that as they are drawn.
+    pub fn new(dice: &mut StdRng, scale: &Scale, allowed: Vec<Fault>) -> Self {
+        let mut drawn = Vec::new();
+        for _ in 0..scale.faults_of_a_kind() {
+            let round = drawn.len();
+            drawn.extend(&allowed);
+            drawn[round..].shuffle(dice);
+        }
+        Self { allowed, drawn }
     }
 
     /// Whether a kind has yet to come.
@@ -81,12 +122,7 @@ impl Order {
 
     /// None, where none may come.
     pub fn next(&mut self, dice: &mut StdRng) -> Option<Fault> {
-        let by_weight = |dice| self.allowed.choose_weighted(dice, |(_, weight)| *weight).ok().map(|(fault, _)| *fault);
-        self.drawn.pop().or_else(|| by_weight(dice))
+        let weight = |fault: &Fault| KINDS.iter().find(|(known, ..)| known == fault).unwrap().2;
+        self.drawn.pop().or_else(|| self.allowed.choose_weighted(dice, weight).ok().copied())
     }
-}
-
-fn named(name: &str) -> (Fault, &'static str, u32) {
-    let found = KINDS.into_iter().find(|(_, known, _)| *known == name);
-    found.unwrap_or_else(|| panic!("{ALLOWED}: there is no fault {name:?} among {KINDS:?}"))
 }

@@ -17,16 +17,20 @@ mod book;
 mod carrier;
 mod checker;
 mod consumer;
+mod disk;
 mod faults;
 mod fleet;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod nemesis;
+mod outages;
 mod plan;
 #[path = "../sip/ports.rs"]
 mod ports;
 mod producer;
+mod proxy;
 mod run;
+mod sessions;
 mod switches;
 mod witness;
 
@@ -56,4 +60,13 @@ async fn no_promise_is_broken_whatever_falls() {
     let facts = &report.facts;
     assert!(facts.callees > 0, "sound, and empty: no callee was accepted");
     assert!(facts.kills_with_many_in_the_air > 0, "sound, and too easy: no kill found calls in the air");
+    assert!(
+        facts.rare_faults.is_empty(),
+        "sound, and too easy: {:?} came less often than they had to",
+        facts.rare_faults
+    );
+    if facts.is_very_long {
+        let (all, great) = (facts.faults.values().sum::<usize>(), facts.faults_with_many_in_the_air);
+        assert!(10 * great >= 9 * all, "sound, and too easy: {great} of {all} faults found many calls in the air");
+    }
 }

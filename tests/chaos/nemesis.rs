@@ -1,9 +1,7 @@
 //! Draws the faults from the seed and does them, each at a moment at which it hurts: with calls in the air.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -16,6 +14,7 @@ use super::book::{Book, now};
 use super::carrier::{Mood, Moods};
 use super::faults::{Fault, Order};
 use super::fleet::{Clock, Condition, Fleet};
+use super::outages::{Outage, Outages};
 use super::plan::Scale;
 
 /// Calls in the air that a fault has to find: of the daemon that it strikes, or of all.
@@ -24,16 +23,22 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// How long a fault waits for so many calls before it comes all the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(40);
 
+/// What it does them with, where it is not done to a daemon.
+pub struct Means {
+    pub outages: Outages,
+    pub moods: Moods,
+}
+
 /// The source of the faults.
 pub struct Nemesis {
     dice: StdRng,
     book: Book,
-    services: OsString,
+    outages: Outages,
     began: Instant,
     ends: Instant,
     order: Order,
     /// A server that is away, and what the ledger will say when it is back: other faults do not wait for it.
-    away: Option<(Child, Value)>,
+    away: Option<(Outage, Value)>,
     moods: Moods,
     /// Until when the carrier is not well, and what the ledger will say then.
     unwell: Option<(Instant, Value)>,
@@ -41,12 +46,13 @@ pub struct Nemesis {
 }
 
 impl Nemesis {
-    pub fn new(folder: &Path, scale: &Scale, services: OsString, moods: Moods) -> Self {
+    pub fn new(folder: &Path, scale: &Scale, allowed: Vec<Fault>, means: Means) -> Self {
         let mut dice = scale.dice(3);
-        let order = Order::new(&mut dice, scale);
+        let order = Order::new(&mut dice, scale, allowed);
         let (book, began) = (Book::open(folder, "faults.jsonl"), Instant::now());
         let (ends, away, unwell, done) = (began + scale.faults_for, None, None, BTreeMap::new());
-        Self { dice, book, services, began, ends, order, away, moods, unwell, done }
+        let Means { outages, moods } = means;
+        Self { dice, book, outages, began, ends, order, away, moods, unwell, done }
     }
 
     /// Does its worst until its time is over and each kind has come, then lets everybody recover.
@@ -74,10 +80,9 @@ impl Nemesis {
     /// Sees to everybody who is to come back.
     async fn look(&mut self, fleet: &mut Fleet) {
         fleet.tend().await;
-        if let Some((restart, line)) = &mut self.away
-            && let Some(status) = restart.try_wait().unwrap()
+        if let Some((outage, line)) = &mut self.away
+            && outage.is_over().await
         {
-            assert!(status.success(), "{line}: {status}");
             line["until"] = json!(now());
             self.book.write(std::slice::from_ref(line));
             self.away = None;
@@ -159,19 +164,17 @@ impl Nemesis {
                 let until = Instant::now() + Duration::from_millis(self.dice.gen_range(5_000..15_000));
                 self.unwell = Some((until, line.clone()));
             }
-            Fault::Postgres => self.away = Some((self.restart("restart-postgres", "immediate"), line.clone())),
-            Fault::Rabbitmq => self.away = Some((self.restart("restart-rabbitmq", "fast"), line.clone())),
+            _ => {
+                let outage = self.outages.begin(fault, &mut self.dice);
+                let noted = outage.note.as_object().cloned().unwrap_or_default();
+                line.as_object_mut().unwrap().extend(noted);
+                self.away = Some((outage, line.clone()));
+            }
         }
         *self.done.entry(fault).or_default() += 1;
         if fault.strikes_a_daemon() || fault == Fault::Rolling {
             line["until"] = json!(now() + i64::try_from(lasts.as_micros()).unwrap());
             self.book.write(&[line]);
         }
-    }
-
-    fn restart(&self, server: &str, mode: &str) -> Child {
-        let mut command = Command::new(&self.services);
-        command.args([server, mode]).stdin(Stdio::null()).stderr(Stdio::null());
-        command.spawn().unwrap()
     }
 }

@@ -38,6 +38,9 @@ const TRUNK: &str = "carrier";
 pub const WARM_UP: f64 = 0.4;
 /// A shorter run says nothing about memory.
 pub const LONG: Duration = Duration::from_secs(290);
+/// Each kind of fault comes so often in a run of so long; in shorter ones it comes once.
+pub const FAULTS_OF_A_KIND: usize = 3;
+pub const VERY_LONG: Duration = Duration::from_secs(1_190);
 /// What a run has if nobody says otherwise.
 const MINUTES: f64 = 1.0;
 const SEED: u64 = 20_261_125;
@@ -82,6 +85,11 @@ impl Scale {
         let callees = given("CALLEES").unwrap_or(usual).parse().expect("CALLEES is a whole number");
         let faults_for = Duration::from_secs_f64(minutes * 60.0);
         Self { faults_for, seed, callees, faults: None, aimed: None, without: None }
+    }
+
+    /// How often each kind of fault has to come.
+    pub fn faults_of_a_kind(&self) -> usize {
+        if self.faults_for >= VERY_LONG { FAULTS_OF_A_KIND } else { 1 }
     }
 
     /// A source of chance for one part of the run; parts do not disturb each other's draws.

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -12,14 +14,19 @@ use super::aftermath::Aftermath;
 use super::aimed;
 use super::carrier::Carrier;
 use super::consumer::Consumer;
+use super::disk;
+use super::faults;
 use super::fleet::Fleet;
 use super::harness::daemon::command;
 use super::harness::patience::{LATER, SOON, until};
 use super::harness::servers::Servers;
 use super::harness::site::folder;
-use super::nemesis::Nemesis;
+use super::nemesis::{Means, Nemesis};
+use super::outages::Outages;
 use super::plan::{Scale, World, settings};
 use super::producer::Producer;
+use super::proxy::Network;
+use super::sessions::Snapshot;
 use super::witness;
 
 /// How often a run says how far it is.
@@ -33,21 +40,30 @@ pub async fn run(scale: Scale, services: OsString) -> PathBuf {
     println!("{scale:?}\nthe evidence: {}", folder.display());
     let servers = Servers::fresh().await;
     let place = servers.place.clone();
+    let mut faults = faults::allowed(&scale);
+    disk::give_a_small_one(&place, &services, &mut faults).await;
     let migration = folder.join("migration.toml");
     fs::write(&migration, settings(&place, (1, 1), &folder.join("unused.jsonl"))).unwrap();
     assert!(command(&["migrate"], &migration).output().unwrap().status.success(), "calltaskd migrate failed");
     witness::set_up(&place.database_url).await;
     let world = World::new();
-    fs::write(folder.join("plan.json"), world.for_the_checker().to_string()).unwrap();
+    let mut plan = world.for_the_checker();
+    plan["faults"] = json!(faults.iter().map(|fault| fault.name()).collect::<Vec<_>>());
+    plan["faultsOfAKind"] = json!(scale.faults_of_a_kind());
+    fs::write(folder.join("plan.json"), plan.to_string()).unwrap();
 
+    let snapshot = Snapshot::hold(&place);
     let consumer = Consumer::open(&place, &folder).await;
     let mut carrier = Carrier::start(&folder, scale.seed).await;
-    let mut fleet = Fleet::start(&folder, &place, &carrier, scale.without).await;
+    let network = Arc::new(Network::before(&place).await);
+    let mut fleet = Fleet::start(&folder, &network.place(&place), &carrier, scale.without).await;
     let mut producer = Producer::new(&place, &folder, &scale);
     producer.found(&world, carrier.agent_port).await;
     let tasks = world.tasks();
     let producing = tokio::spawn(async move { producer.import(&world, scale).await });
-    let nemesis = Nemesis::new(&folder, &scale, services, carrier.moods.clone());
+    let outages = Outages::new(services, &place, network.clone());
+    let means = Means { outages, moods: carrier.moods.clone() };
+    let nemesis = Nemesis::new(&folder, &scale, faults, means);
     let aftermath = Aftermath::of(&folder, &scale);
     let calm = CancellationToken::new();
     let harassing = scale.aimed.map(|aim| tokio::spawn(aimed::harass(aim, place.clone(), calm.clone())));
@@ -63,6 +79,7 @@ pub async fn run(scale: Scale, services: OsString) -> PathBuf {
     aftermath.wait_for_quiet(&mut fleet, calm_since).await;
     fleet.stop().await;
     carrier.stop().await;
+    drop(snapshot);
     let marker = consumer.mark().await;
     until("the last event", SOON, || consumer.has_seen(&marker).then_some(())).await;
     aftermath.look_into_queues(&place).await;

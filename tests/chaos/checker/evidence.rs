@@ -11,8 +11,8 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::thread;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::aftermath::Aftermath;
@@ -28,6 +28,11 @@ pub struct Plan {
     pub tasks: Vec<PlannedTask>,
     /// Counted attempts that a callee may have.
     pub attempts_allowed: usize,
+    /// The kinds of faults that could come, and how often each had to.
+    #[serde(default)]
+    pub faults: Vec<FaultKind>,
+    #[serde(default)]
+    pub faults_of_a_kind: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -124,35 +129,33 @@ pub struct Process {
     pub misled: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum FaultKind {
     Kill,
     Stop,
     Term,
     Postgres,
+    PostgresAway,
+    Sessions,
+    DiskFull,
     Rabbitmq,
-    #[serde(rename = "TRUNK_OVERLOADED")]
+    RabbitmqKill,
+    Connections,
+    MemoryAlarm,
+    Unbound,
+    Stall,
+    Reset,
     TrunkOverloaded,
-    #[serde(rename = "TRUNK_DEAF")]
     TrunkDeaf,
     Rolling,
     Clock,
 }
 
 impl fmt::Display for FaultKind {
+    /// As the ledger has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Kill => "KILL",
-            Self::Stop => "STOP",
-            Self::Term => "TERM",
-            Self::Postgres => "POSTGRES",
-            Self::Rabbitmq => "RABBITMQ",
-            Self::TrunkOverloaded => "TRUNK_OVERLOADED",
-            Self::TrunkDeaf => "TRUNK_DEAF",
-            Self::Rolling => "ROLLING",
-            Self::Clock => "CLOCK",
-        })
+        self.serialize(f)
     }
 }
 
@@ -167,6 +170,23 @@ pub struct Fault {
     pub process: Option<String>,
     #[serde(default)]
     pub in_the_air: u64,
+    /// Of a fault of the network: whether it was that before Postgres.
+    #[serde(default)]
+    postgres: bool,
+}
+
+impl Fault {
+    /// Whether nobody could record anything meanwhile, or not for sure.
+    pub fn keeps_from_recording(&self) -> bool {
+        match self.kind {
+            FaultKind::Postgres | FaultKind::PostgresAway | FaultKind::Sessions | FaultKind::DiskFull => true,
+            FaultKind::Stall | FaultKind::Reset => self.postgres,
+            FaultKind::Kill | FaultKind::Stop | FaultKind::Term => false,
+            FaultKind::Rabbitmq | FaultKind::RabbitmqKill | FaultKind::Connections => false,
+            FaultKind::MemoryAlarm | FaultKind::Unbound => false,
+            FaultKind::TrunkOverloaded | FaultKind::TrunkDeaf | FaultKind::Rolling | FaultKind::Clock => false,
+        }
+    }
 }
 
 /// All that a run left behind.

@@ -67,7 +67,12 @@ pub struct Facts {
     /// Calls that another run could have gone on with.
     pub kept_calls: usize,
     pub faults: BTreeMap<FaultKind, usize>,
+    /// The kinds that came less often than the plan says.
+    pub rare_faults: Vec<FaultKind>,
+    pub faults_with_many_in_the_air: usize,
     pub kills_with_many_in_the_air: usize,
+    /// Each kind had to come several times.
+    pub is_very_long: bool,
 }
 
 impl Facts {
@@ -77,8 +82,9 @@ impl Facts {
         for fault in &evidence.faults {
             *faults.entry(fault.kind).or_default() += 1;
         }
-        let great_kill =
-            |fault: &&super::evidence::Fault| fault.kind == FaultKind::Kill && fault.in_the_air >= MANY_IN_THE_AIR;
+        let great: Vec<_> = evidence.faults.iter().filter(|fault| fault.in_the_air >= MANY_IN_THE_AIR).collect();
+        let often = |kind: &FaultKind| faults.get(kind).copied().unwrap_or(0) >= evidence.plan.faults_of_a_kind;
+        let rare_faults = evidence.plan.faults.iter().copied().filter(|kind| !often(kind)).collect();
         let commands = evidence.commands();
         let sent: usize = commands.values().map(|command| command.sent).sum();
         let events = evidence.events.distinct().count();
@@ -93,8 +99,11 @@ impl Facts {
             repeated_commands: sent.saturating_sub(commands.len()),
             poison: evidence.aftermath.poison_sent(),
             kept_calls: evidence.dump.dialogs.len(),
+            rare_faults,
+            faults_with_many_in_the_air: great.len(),
+            kills_with_many_in_the_air: great.iter().filter(|fault| fault.kind == FaultKind::Kill).count(),
             faults,
-            kills_with_many_in_the_air: evidence.faults.iter().filter(great_kill).count(),
+            is_very_long: evidence.plan.faults_of_a_kind > 1,
         }
     }
 
@@ -114,6 +123,8 @@ impl Facts {
         .map(|(name, figure)| (name.to_owned(), figure))
         .into();
         lines.extend(self.faults.iter().map(|(kind, figure)| (format!("faults: {kind}"), *figure)));
+        let great = format!("faults with {MANY_IN_THE_AIR} or more calls in the air");
+        lines.push((great, self.faults_with_many_in_the_air));
         let kills = format!("kills with {MANY_IN_THE_AIR} or more calls in the air");
         lines.push((kills, self.kills_with_many_in_the_air));
         lines

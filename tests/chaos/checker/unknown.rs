@@ -86,7 +86,7 @@ fn ended_at(history: &History, call: Uuid, process: &str) -> Option<i64> {
 /// By when an end must have been recorded. An outage that begins before that puts it off.
 fn recorded_by(evidence: &Evidence, ended_at: i64) -> i64 {
     let mut outages: Vec<&Fault> =
-        evidence.faults.iter().filter(|fault| fault.kind == FaultKind::Postgres && fault.until >= ended_at).collect();
+        evidence.faults.iter().filter(|fault| fault.keeps_from_recording() && fault.until >= ended_at).collect();
     outages.sort_unstable_by_key(|outage| outage.at);
     outages.iter().fold(ended_at + UNTIL_RECORDED, |by, outage| match outage.at <= by {
         true => by.max(outage.until + UNTIL_RECORDED_AFTER_AN_OUTAGE),
