@@ -24,6 +24,8 @@ const TASKS_EACH: usize = 2;
 const SLOTS: u32 = 400;
 const TASK_SLOTS: u32 = 250;
 const NUMBER_SLOTS: u32 = 220;
+/// By so much the limits are lower where they must be reached on a machine that is slow as well.
+const SCARCE: u32 = 4;
 const PACE: u32 = 110;
 /// The limits of a call.
 const RING_AND_TALK_SECONDS: u32 = 10;
@@ -67,6 +69,7 @@ pub struct Scale {
     pub faults_for: Duration,
     pub seed: u64,
     pub callees: usize,
+    pub slots_are_scarce: bool,
     /// The faults that may come; all of them where none are named.
     pub faults: Option<&'static [Fault]>,
     /// What goes on beside them.
@@ -84,7 +87,7 @@ impl Scale {
         let usual = format!("{:.0}", minutes * CALLEES_A_MINUTE);
         let callees = given("CALLEES").unwrap_or(usual).parse().expect("CALLEES is a whole number");
         let faults_for = Duration::from_secs_f64(minutes * 60.0);
-        Self { faults_for, seed, callees, faults: None, aimed: None, without: None }
+        Self { faults_for, seed, callees, slots_are_scarce: false, faults: None, aimed: None, without: None }
     }
 
     /// How often each kind of fault has to come.
@@ -114,18 +117,19 @@ pub struct World {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub fn new(scale: &Scale) -> Self {
+        let slots = |usual: u32| if scale.slots_are_scarce { usual / SCARCE } else { usual };
         let line = |number: usize| {
             let numbers = json!([
-                {"number": format!("+49305550{number}01"), "maxConcurrent": NUMBER_SLOTS},
+                {"number": format!("+49305550{number}01"), "maxConcurrent": slots(NUMBER_SLOTS)},
                 {"number": format!("+49305550{number}02")},
             ]);
-            let line = orders::with(orders::line(&format!("line-{number}"), SLOTS, PACE), "trunk", json!(TRUNK));
+            let line = orders::with(orders::line(&format!("line-{number}"), slots(SLOTS), PACE), "trunk", json!(TRUNK));
             orders::with(line, "callerNumbers", numbers)
         };
         let task = |number: usize| {
             let id = Uuid::new_v4();
-            let mut body = orders::task(&format!("task {number}"), TASK_SLOTS);
+            let mut body = orders::task(&format!("task {number}"), slots(TASK_SLOTS));
             body["taskId"] = json!(id);
             body["serviceInstanceId"] = json!(format!("line-{}", number % SERVICE_INSTANCES));
             body["ringTimeoutSeconds"] = json!(RING_AND_TALK_SECONDS);

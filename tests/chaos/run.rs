@@ -46,7 +46,7 @@ pub async fn run(scale: Scale, services: OsString) -> PathBuf {
     fs::write(&migration, settings(&place, (1, 1), &folder.join("unused.jsonl"))).unwrap();
     assert!(command(&["migrate"], &migration).output().unwrap().status.success(), "calltaskd migrate failed");
     witness::set_up(&place.database_url).await;
-    let world = World::new();
+    let world = World::new(&scale);
     let mut plan = world.for_the_checker();
     plan["faults"] = json!(faults.iter().map(|fault| fault.name()).collect::<Vec<_>>());
     plan["faultsOfAKind"] = json!(scale.faults_of_a_kind());

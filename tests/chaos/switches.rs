@@ -24,6 +24,7 @@ const BEGINS_AT: i64 = 20_000_000;
 struct Campaign {
     seconds: u64,
     callees: usize,
+    slots_are_scarce: bool,
     /// Those that hurt here.
     faults: &'static [Fault],
     /// What chance would bring about too seldom.
@@ -35,8 +36,15 @@ struct Campaign {
 }
 
 fn campaign(safeguard: Safeguard) -> Campaign {
-    let usual =
-        |red, consequences| Campaign { seconds: 50, callees: 4_000, faults: &[], aimed: None, red, consequences };
+    let usual = |red, consequences| Campaign {
+        seconds: 50,
+        callees: 4_000,
+        slots_are_scarce: false,
+        faults: &[],
+        aimed: None,
+        red,
+        consequences,
+    };
     match safeguard {
         // The store has a last word of that callee and refuses another, so the attempt stays open and is told of to nobody.
         Safeguard::Fence => Campaign {
@@ -46,22 +54,26 @@ fn campaign(safeguard: Safeguard) -> Campaign {
             ..usual(names::AFTER_THE_LAST_WORD, &[names::RESULTS, names::ATTEMPTS, names::LEFT_OVER])
         },
         Safeguard::AckAfterCommit => Campaign { faults: &[Fault::Postgres], ..usual(names::NOT_APPLIED, &[]) },
+        // Mostly stops: what a daemon leaves that is asked to stop is still up when its heir begins.
         Safeguard::SlotsAtTakeover => {
-            Campaign { callees: 7_000, faults: &[Fault::Kill, Fault::Term, Fault::Stop], ..usual(names::SLOTS, &[]) }
+            Campaign { slots_are_scarce: true, faults: &[Fault::Term, Fault::Rolling], ..usual(names::SLOTS, &[]) }
         }
         // An event that is lost may have been a last word, the end of an attempt, the answer to an import.
         Safeguard::ConfirmById => Campaign {
             aimed: Some(Aim::TheQueueOfEvents),
             ..usual(names::LOST, &[names::FINAL_EVENTS, names::RESULTS, names::ATTEMPTS, names::NOT_APPLIED])
         },
-        // Of a call without a licence no end is recorded or told; whoever was called so is still to be called.
+        // Of a call without a licence no end is recorded or told; whoever was called so is still to be called, and may be up then.
         Safeguard::CommitSeen => Campaign {
             faults: &[Fault::Postgres],
             aimed: Some(Aim::ClaimsOnTheirWay),
-            ..usual(names::LICENCES, &[names::SET_UPS, names::RESULTS, names::ATTEMPTS, names::FINAL_EVENTS])
+            ..usual(
+                names::LICENCES,
+                &[names::SET_UPS, names::AFTER_SILENCE, names::RESULTS, names::ATTEMPTS, names::FINAL_EVENTS],
+            )
         },
         Safeguard::LastCheck => {
-            Campaign { callees: 7_000, aimed: Some(Aim::TheEndOfAMinute), ..usual(names::HOURS, &[]) }
+            Campaign { slots_are_scarce: true, aimed: Some(Aim::TheEndOfAMinute), ..usual(names::HOURS, &[]) }
         }
     }
 }
@@ -83,6 +95,7 @@ impl Campaign {
         let scale = Scale {
             faults_for: Duration::from_secs(self.seconds),
             callees: self.callees,
+            slots_are_scarce: self.slots_are_scarce,
             faults: Some(self.faults),
             aimed: self.aimed,
             without: (!control).then_some(safeguard),
