@@ -74,8 +74,9 @@ pub struct Scale {
     pub faults: Option<&'static [Fault]>,
     /// What goes on beside them.
     pub aimed: Option<Aim>,
-    /// What every daemon has to do without.
-    pub without: Option<Safeguard>,
+    /// The safeguard that the run is about, and whether every daemon has to do without it.
+    pub about: Option<Safeguard>,
+    pub is_without: bool,
 }
 
 impl Scale {
@@ -87,7 +88,27 @@ impl Scale {
         let usual = format!("{:.0}", minutes * CALLEES_A_MINUTE);
         let callees = given("CALLEES").unwrap_or(usual).parse().expect("CALLEES is a whole number");
         let faults_for = Duration::from_secs_f64(minutes * 60.0);
-        Self { faults_for, seed, callees, slots_are_scarce: false, faults: None, aimed: None, without: None }
+        Self {
+            faults_for,
+            seed,
+            callees,
+            slots_are_scarce: false,
+            faults: None,
+            aimed: None,
+            about: None,
+            is_without: false,
+        }
+    }
+
+    /// What its folder is called.
+    pub fn name(&self) -> String {
+        let kind = if self.is_without { "without" } else { "with" };
+        self.about.map_or("run".to_owned(), |safeguard| format!("{kind}-{safeguard}"))
+    }
+
+    /// What every daemon has to do without.
+    pub fn without(&self) -> Option<Safeguard> {
+        self.about.filter(|_| self.is_without)
     }
 
     /// How often each kind of fault has to come.

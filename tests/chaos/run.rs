@@ -36,7 +36,7 @@ const NO_NEWS: Duration = Duration::from_secs(90);
 
 /// Runs, and gives the folder with the evidence.
 pub async fn run(scale: Scale, services: OsString) -> PathBuf {
-    let folder = folder(&scale.without.map_or("run".to_owned(), |safeguard| format!("without-{safeguard}")));
+    let folder = folder(&scale.name());
     println!("{scale:?}\nthe evidence: {}", folder.display());
     let servers = Servers::fresh().await;
     let place = servers.place.clone();
@@ -56,7 +56,7 @@ pub async fn run(scale: Scale, services: OsString) -> PathBuf {
     let consumer = Consumer::open(&place, &folder).await;
     let mut carrier = Carrier::start(&folder, scale.seed).await;
     let network = Arc::new(Network::before(&place).await);
-    let mut fleet = Fleet::start(&folder, &network.place(&place), &carrier, scale.without).await;
+    let mut fleet = Fleet::start(&folder, &network.place(&place), &carrier, scale.without()).await;
     let mut producer = Producer::new(&place, &folder, &scale);
     producer.found(&world, carrier.agent_port).await;
     let tasks = world.tasks();

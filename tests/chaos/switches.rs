@@ -98,7 +98,8 @@ impl Campaign {
             slots_are_scarce: self.slots_are_scarce,
             faults: Some(self.faults),
             aimed: self.aimed,
-            without: (!control).then_some(safeguard),
+            about: Some(safeguard),
+            is_without: !control,
             ..Scale::from_environment()
         };
         println!("\n---- {} {safeguard}", if control { "with" } else { "without" });
