@@ -29,8 +29,8 @@ pub enum Aim {
     ClaimsOnTheirWay,
     /// Claims wait across the end of a minute, as calling windows end: less than the two seconds for which a licence is good.
     TheEndOfAMinute,
-    /// The queue of events is bound and unbound all the time, and publishers are held up now and then, so that they have many events
-    /// for one window: some find the queue and others do not.
+    /// The queue of events is bound for the ends of calls alone until the faults are over, and publishers are held up now and then, so
+    /// that they have many events for one window: some find the queue and others do not.
     TheQueueOfEvents,
 }
 
@@ -38,13 +38,11 @@ pub enum Aim {
 const BETWEEN_BLOWS: Duration = Duration::from_secs(3);
 /// How long claims are held up at most: a licence must still be good then.
 const HELD_UP: Duration = Duration::from_millis(1_000);
-/// From when to when claims wait before the end of a minute: so there is much to be claimed afterwards.
-const GATHERING: [i64; 2] = [MINUTE - 2_400_000, MINUTE - 900_000];
-/// Until when those wait that are sent then.
-const AFTER_THE_END: i64 = 600_000;
-/// How long the queue is bound, and how long it is not.
-const BETWEEN_BINDINGS: Duration = Duration::from_millis(3);
+/// From when to when claims wait around the end of a minute.
+const BEFORE_THE_END: i64 = 700_000;
+const AFTER_THE_END: i64 = 500_000;
 const EVERYTHING: &str = "#";
+const ENDS_OF_CALLS: &str = "call.ended.#";
 /// Publishers wait for this with what was confirmed; whoever writes events does not.
 const LOCK_EVENTS: &str = "BEGIN; SELECT 1 FROM outbox FOR UPDATE";
 const PUBLISHERS_WAIT: Duration = Duration::from_millis(1_500);
@@ -80,10 +78,7 @@ pub async fn harass(aim: Aim, place: Place, stop: CancellationToken) {
                 Aim::CancelsOnTheirWay => hold_cancels_up(&place, &stop, &mut blows).await,
                 Aim::ClaimsOnTheirWay => end_claims(&place, &stop, &mut blows).await,
                 Aim::TheEndOfAMinute => hold_claims_up(&place, &stop, &mut blows).await,
-                Aim::TheQueueOfEvents => {
-                    let waiting = hold_publishers_up(&place, &stop);
-                    tokio::try_join!(toggle(&place, &stop, &mut blows), waiting).map(drop)
-                }
+                Aim::TheQueueOfEvents => hold_publishers_up(&place, &stop, &mut blows).await,
             }
         };
         // The server may be away.
@@ -130,13 +125,10 @@ async fn end_claims(place: &Place, stop: &CancellationToken, blows: &mut i64) ->
 
 async fn hold_claims_up(place: &Place, stop: &CancellationToken, blows: &mut i64) -> Outcome {
     let mut holder = AsyncPgConnection::establish(&place.database_url).await?;
-    let [begins, ends] = GATHERING;
-    while pause(stop, until_of_minute(begins)).await {
-        for ends in [ends, AFTER_THE_END] {
-            holder.batch_execute(LOCK).await?;
-            tokio::time::sleep(until_of_minute(ends)).await;
-            holder.batch_execute("COMMIT").await?;
-        }
+    while pause(stop, until_of_minute(MINUTE - BEFORE_THE_END)).await {
+        holder.batch_execute(LOCK).await?;
+        tokio::time::sleep(until_of_minute(AFTER_THE_END)).await;
+        holder.batch_execute("COMMIT").await?;
         *blows += 1;
     }
     Ok(())
@@ -147,36 +139,33 @@ pub fn until_of_minute(moment: i64) -> Duration {
     Duration::from_micros((moment - now()).rem_euclid(MINUTE).unsigned_abs())
 }
 
-async fn hold_publishers_up(place: &Place, stop: &CancellationToken) -> Outcome {
+async fn hold_publishers_up(place: &Place, stop: &CancellationToken, blows: &mut i64) -> Outcome {
+    bind_for_ends(place).await?;
     let mut holder = AsyncPgConnection::establish(&place.database_url).await?;
     while pause(stop, PUBLISHERS_PASS).await {
         holder.batch_execute(LOCK_EVENTS).await?;
         tokio::time::sleep(PUBLISHERS_WAIT).await;
         holder.batch_execute("COMMIT").await?;
-    }
-    Ok(())
-}
-
-async fn toggle(place: &Place, stop: &CancellationToken, blows: &mut i64) -> Outcome {
-    let (_connection, channel) = place.channel().await?;
-    while pause(stop, BETWEEN_BINDINGS).await {
-        let (queue, events) = (place.name("ledger").into(), place.name("events").into());
-        channel.queue_unbind(queue, events, EVERYTHING.into(), FieldTable::default()).await?;
-        tokio::time::sleep(BETWEEN_BINDINGS).await;
-        bind(place, &channel).await?;
         *blows += 1;
     }
     Ok(())
 }
 
-async fn bind(place: &Place, channel: &Channel) -> Result<(), lapin::Error> {
-    let (queue, events, options) = (place.name("ledger"), place.name("events"), QueueBindOptions::default());
-    channel.queue_bind(queue.into(), events.into(), EVERYTHING.into(), options, FieldTable::default()).await
+async fn bind_for_ends(place: &Place) -> Result<(), lapin::Error> {
+    let (_connection, channel) = place.channel().await?;
+    bind(place, &channel, ENDS_OF_CALLS).await?;
+    let (queue, events) = (place.name("ledger"), place.name("events"));
+    channel.queue_unbind(queue.into(), events.into(), EVERYTHING.into(), FieldTable::default()).await
 }
 
 async fn bind_for_good(place: &Place) -> Result<(), lapin::Error> {
     let (_connection, channel) = place.channel().await?;
-    bind(place, &channel).await
+    bind(place, &channel, EVERYTHING).await
+}
+
+async fn bind(place: &Place, channel: &Channel, pattern: &str) -> Result<(), lapin::Error> {
+    let (queue, events, options) = (place.name("ledger"), place.name("events"), QueueBindOptions::default());
+    channel.queue_bind(queue.into(), events.into(), pattern.into(), options, FieldTable::default()).await
 }
 
 /// False: it is to stop.

@@ -72,9 +72,12 @@ fn campaign(safeguard: Safeguard) -> Campaign {
                 &[names::SET_UPS, names::AFTER_SILENCE, names::RESULTS, names::ATTEMPTS, names::FINAL_EVENTS],
             )
         },
-        Safeguard::LastCheck => {
-            Campaign { slots_are_scarce: true, aimed: Some(Aim::TheEndOfAMinute), ..usual(names::HOURS, &[]) }
-        }
+        Safeguard::LastCheck => Campaign {
+            callees: 2_500,
+            slots_are_scarce: true,
+            aimed: Some(Aim::TheEndOfAMinute),
+            ..usual(names::HOURS, &[])
+        },
     }
 }
 
