@@ -53,6 +53,11 @@ chaos: ## Faults drawn from SEED=… for MINUTES=…, and the checker's verdict;
 		CALLTASKD_CHAOS_CALLEES='$(CALLEES)' scripts/with-servers.sh \
 		$(CARGO) test --locked --test chaos -- --nocapture --exact no_promise_is_broken_whatever_falls
 
+.PHONY: switches
+switches: ## Each safeguard taken away, to see its promise broken; ONLY=… of them, CONTROL=1: none taken away
+	@CALLTASKD_CHAOS_SWITCHES=1 CALLTASKD_CHAOS_ONLY='$(ONLY)' CALLTASKD_CHAOS_CONTROL='$(CONTROL)' scripts/with-servers.sh \
+		$(CARGO) test --locked --test chaos -- --nocapture --exact switches::each_safeguard_turns_its_invariant_red
+
 .PHONY: accept
 accept: test bench ## The tests, more restarts, those of a million callees and 10,000 cancels, the bench, and the dependencies' licences, bans and sources
 	@echo 'accept: each server restarted three times'
@@ -73,6 +78,9 @@ accept: test bench ## The tests, more restarts, those of a million callees and 1
 	@$(MAKE) --no-print-directory load
 	@echo 'accept: 20,000 spoilt messages over each transport while a hundred calls are up'
 	@CALLTASKD_TEST_MUTATIONS=20000 scripts/with-servers.sh $(CARGO) test --locked --test hostile -- --nocapture
+	@echo 'accept: each safeguard taken away, and no switch for that in a release build'
+	@$(MAKE) --no-print-directory switches
+	$(CARGO) test --release --locked --test settings a_release_build_has_no_switch
 	@echo 'accept: the dependencies'
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
 	$(CARGO) deny check licenses bans sources

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Folders are stages on foundations. Stages never import each other: they meet in the store. Imports point one
-//! way, `clock, retry, telemetry, domain ← settings ← bus, objects, store ← dialer ← stages ← admin ← daemon ← cli`,
+//! way, `clock, retry, safeguards, telemetry, domain ← settings ← bus, objects, store ← dialer ← stages ← admin ← daemon ← cli`,
 //! which
 //! `tests/architecture.rs` holds.
 
@@ -16,6 +16,7 @@
 pub mod clock;
 pub mod domain;
 pub mod retry;
+pub mod safeguards;
 pub mod settings;
 pub mod telemetry;
 

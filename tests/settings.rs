@@ -1,4 +1,4 @@
-//! Settings that are wrong: everything is said at once, with a remedy, and nothing starts.
+//! Settings that are wrong: everything is said at once, with a remedy, and nothing starts. Also what a build for tests alone can be told.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends at once")]
 
@@ -8,7 +8,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
 
+#[cfg(debug_assertions)]
+use calltaskd::safeguards::Safeguard;
 use harness::daemon::command;
+#[cfg(debug_assertions)]
+use harness::daemon::{Daemon, WITHOUT};
+#[cfg(debug_assertions)]
+use harness::patience::{SOON, until};
 use harness::site::folder;
 
 /// What sysexits.h calls `EX_CONFIG`.
@@ -87,4 +93,39 @@ fn a_file_that_is_asked_for_must_be_there() {
     let printed = printed(&output);
     assert_eq!(output.status.code(), Some(BAD_SETTINGS), "{printed}");
     assert!(printed.contains(missing.to_str().unwrap()), "{printed}");
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_daemon_does_not_start_without_a_safeguard_that_is_none() {
+    let mut command = command(&["run"], &write("safeguard", ""));
+    let output = command.env(WITHOUT, "SEATBELT").output().unwrap();
+    let printed = printed(&output);
+    assert!(!output.status.success(), "{printed}");
+    for name in ["SEATBELT"].into_iter().chain(Safeguard::ALL.map(Safeguard::name)) {
+        assert!(printed.contains(name), "{name} is not in\n{printed}");
+    }
+}
+
+#[tokio::test]
+#[cfg(debug_assertions)]
+async fn a_daemon_without_a_safeguard_says_so_loudly() {
+    let settings = write(
+        "unsafe",
+        "[database]\nurl = \"postgres://calltaskd@127.0.0.1:1/calltaskd\"\n[logging]\nformat = \"json\"\n",
+    );
+    let daemon = Daemon::launch_in(&[(WITHOUT, Safeguard::Fence.name())], &settings, settings.with_file_name("log"));
+    let alarm = "ALARM: this daemon runs without a safeguard and breaks promises";
+    let line = until("the alarm", SOON, || daemon.logged(alarm)).await;
+    assert_eq!((&line["level"], &line["safeguard"]), (&"ERROR".into(), &"FENCE".into()), "{line}");
+}
+
+/// The switches are for tests: what runs in production does not even know what they are called.
+#[test]
+#[cfg(not(debug_assertions))]
+fn a_release_build_has_no_switch() {
+    let program = fs::read(env!("CARGO_BIN_EXE_calltaskd")).unwrap();
+    let has = |text: &str| program.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+    assert!(has("leases handed over"), "the program's texts are not where they are looked for");
+    assert!(!has("CALLTASKD_WITHOUT"));
 }

@@ -19,6 +19,7 @@ use crate::bus::wire::v1::commands::is_command;
 use crate::bus::wire::v1::replies::{errors, is_rejected, rejected};
 use crate::domain::problem::{Code, Problem};
 use crate::retry::Delays;
+use crate::safeguards::{Safeguard, is_on};
 use crate::store::Verdict;
 use crate::telemetry::metrics::COMMANDS;
 
@@ -67,6 +68,9 @@ pub(super) async fn session(context: Arc<Context>) -> Result<(), SessionError> {
             }
         }
         for group in grouped(waiting) {
+            if !is_on(Safeguard::AckAfterCommit) {
+                acknowledge(&group).await?;
+            }
             take(&context, &session, &letters, group).await?;
         }
     }
@@ -195,8 +199,18 @@ async fn settle(
     let mut outcome = Ok(());
     for (incoming, reply) in group.iter().zip(replies) {
         let replied = session.reply(&incoming.envelope, reply, context.bus.publish_timeout).await;
-        ack(&incoming.delivery).await?;
+        if is_on(Safeguard::AckAfterCommit) {
+            ack(&incoming.delivery).await?;
+        }
         outcome = outcome.and(replied);
     }
     Ok(outcome?)
+}
+
+/// What nobody may do before the commit.
+async fn acknowledge(group: &[Incoming]) -> Result<(), SessionError> {
+    for incoming in group {
+        ack(&incoming.delivery).await?;
+    }
+    Ok(())
 }

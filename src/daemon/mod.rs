@@ -19,6 +19,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::dialer::{Survivor, Trunks};
 use crate::domain::ids::Holder;
 use crate::retry::Delays;
+use crate::safeguards;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -74,6 +75,7 @@ pub async fn run_inside(settings: &Settings, clock: Arc<dyn Clock>, stop: Cancel
 }
 
 async fn run_until(mut stop: Stop, settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<bool> {
+    safeguards::announce()?;
     let holder = Holder(uuid::Uuid::new_v4());
     tracing::info!(node = settings.node.name, %holder, version = env!("CARGO_PKG_VERSION"), "starting");
     let (store, feed) = Store::new(&settings.database, holder);

@@ -9,6 +9,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{Channel, Confirmation, PublisherConfirm};
 
 use crate::bus::{Bus, BusError, event_properties};
+use crate::safeguards::{Safeguard, is_on};
 use crate::store::StoredEvent;
 
 /// What the broker said, by the rows of the outbox.
@@ -48,7 +49,11 @@ pub async fn publish(bus: &Bus, channel: &Channel, window: &[StoredEvent]) -> Re
         if let Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message)) = confirmation
             && let Some(id) = message.delivery.properties.message_id()
         {
-            returned.insert(id.to_string());
+            // Not the event at this place, of which the confirm is.
+            returned.insert(match is_on(Safeguard::ConfirmById) {
+                true => id.to_string(),
+                false => event.event_id.to_string(),
+            });
         }
     }
     Ok(settle(window, &returned, nacked))

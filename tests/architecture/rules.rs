@@ -15,7 +15,7 @@ pub struct Source {
 /// From the bottom to the top: a module imports those of the tiers below its own, and itself.
 const TIERS: [&[&str]; 9] = [
     &["domain"],
-    &["clock", "retry", "telemetry"],
+    &["clock", "retry", "safeguards", "telemetry"],
     &["settings"],
     &["bus", "objects", "store"],
     &["dialer"],

@@ -81,9 +81,10 @@ impl Fault {
 /// The kinds that may come in a run.
 pub fn allowed(scale: &Scale) -> Vec<Fault> {
     let names = std::env::var(ALLOWED).ok().filter(|names| !names.is_empty());
-    match names {
-        Some(names) => names.split(',').map(|name| named(name.trim())).collect(),
-        None => {
+    match (scale.faults, names) {
+        (Some(faults), _) => faults.to_vec(),
+        (None, Some(names)) => names.split(',').map(|name| named(name.trim())).collect(),
+        (None, None) => {
             let short = KINDS.iter().take(if scale.faults_for < LONG { OF_A_SHORT_RUN } else { KINDS.len() });
             short.map(|(fault, ..)| *fault).collect()
         }
@@ -119,8 +120,9 @@ impl Order {
         !self.drawn.is_empty()
     }
 
-    pub fn next(&mut self, dice: &mut StdRng) -> Fault {
+    /// None, where none may come.
+    pub fn next(&mut self, dice: &mut StdRng) -> Option<Fault> {
         let weight = |fault: &Fault| KINDS.iter().find(|(known, ..)| known == fault).unwrap().2;
-        self.drawn.pop().unwrap_or_else(|| *self.allowed.choose_weighted(dice, weight).unwrap())
+        self.drawn.pop().or_else(|| self.allowed.choose_weighted(dice, weight).ok().copied())
     }
 }

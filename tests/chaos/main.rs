@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends at once")]
 
 mod aftermath;
+mod aimed;
 mod book;
 mod carrier;
 mod checker;
@@ -30,6 +31,7 @@ mod producer;
 mod proxy;
 mod run;
 mod sessions;
+mod switches;
 mod witness;
 
 use std::io::Write as _;

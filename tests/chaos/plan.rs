@@ -3,12 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use calltaskd::safeguards::Safeguard;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::aimed::Aim;
 use super::book::now;
+use super::faults::Fault;
 use super::harness::orders;
 use super::harness::plan::Plan;
 use super::harness::servers::Place;
@@ -21,6 +24,8 @@ const TASKS_EACH: usize = 2;
 const SLOTS: u32 = 400;
 const TASK_SLOTS: u32 = 250;
 const NUMBER_SLOTS: u32 = 220;
+/// By so much the limits are lower where they must be reached on a machine that is slow as well.
+const SCARCE: u32 = 4;
 const PACE: u32 = 110;
 /// The limits of a call.
 const RING_AND_TALK_SECONDS: u32 = 10;
@@ -64,6 +69,14 @@ pub struct Scale {
     pub faults_for: Duration,
     pub seed: u64,
     pub callees: usize,
+    pub slots_are_scarce: bool,
+    /// The faults that may come; all of them where none are named.
+    pub faults: Option<&'static [Fault]>,
+    /// What goes on beside them.
+    pub aimed: Option<Aim>,
+    /// The safeguard that the run is about, and whether every daemon has to do without it.
+    pub about: Option<Safeguard>,
+    pub is_without: bool,
 }
 
 impl Scale {
@@ -74,7 +87,28 @@ impl Scale {
         let seed = given("SEED").map_or(SEED, |text| text.parse().expect("SEED is a whole number"));
         let usual = format!("{:.0}", minutes * CALLEES_A_MINUTE);
         let callees = given("CALLEES").unwrap_or(usual).parse().expect("CALLEES is a whole number");
-        Self { faults_for: Duration::from_secs_f64(minutes * 60.0), seed, callees }
+        let faults_for = Duration::from_secs_f64(minutes * 60.0);
+        Self {
+            faults_for,
+            seed,
+            callees,
+            slots_are_scarce: false,
+            faults: None,
+            aimed: None,
+            about: None,
+            is_without: false,
+        }
+    }
+
+    /// What its folder is called.
+    pub fn name(&self) -> String {
+        let kind = if self.is_without { "without" } else { "with" };
+        self.about.map_or("run".to_owned(), |safeguard| format!("{kind}-{safeguard}"))
+    }
+
+    /// What every daemon has to do without.
+    pub fn without(&self) -> Option<Safeguard> {
+        self.about.filter(|_| self.is_without)
     }
 
     /// How often each kind of fault has to come.
@@ -104,23 +138,25 @@ pub struct World {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub fn new(scale: &Scale) -> Self {
+        let slots = |usual: u32| if scale.slots_are_scarce { usual / SCARCE } else { usual };
         let line = |number: usize| {
             let numbers = json!([
-                {"number": format!("+49305550{number}01"), "maxConcurrent": NUMBER_SLOTS},
+                {"number": format!("+49305550{number}01"), "maxConcurrent": slots(NUMBER_SLOTS)},
                 {"number": format!("+49305550{number}02")},
             ]);
-            let line = orders::with(orders::line(&format!("line-{number}"), SLOTS, PACE), "trunk", json!(TRUNK));
+            let line = orders::with(orders::line(&format!("line-{number}"), slots(SLOTS), PACE), "trunk", json!(TRUNK));
             orders::with(line, "callerNumbers", numbers)
         };
         let task = |number: usize| {
             let id = Uuid::new_v4();
-            let mut body = orders::task(&format!("task {number}"), TASK_SLOTS);
+            let mut body = orders::task(&format!("task {number}"), slots(TASK_SLOTS));
             body["taskId"] = json!(id);
             body["serviceInstanceId"] = json!(format!("line-{}", number % SERVICE_INSTANCES));
             body["ringTimeoutSeconds"] = json!(RING_AND_TALK_SECONDS);
             body["maxTalkSeconds"] = json!(RING_AND_TALK_SECONDS);
-            if number == NARROW_TASK {
+            // Or all, so that whatever is claimed at the end of a window matters.
+            if number == NARROW_TASK || scale.aimed == Some(Aim::TheEndOfAMinute) {
                 body["callingTimes"] = every_second_minute();
             }
             (id, body)

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::aftermath::Aftermath;
+use super::aimed;
 use super::carrier::Carrier;
 use super::consumer::Consumer;
 use super::disk;
@@ -35,7 +37,7 @@ const NO_NEWS: Duration = Duration::from_secs(90);
 
 /// Runs, and gives the folder with the evidence.
 pub async fn run(scale: Scale, services: OsString) -> PathBuf {
-    let folder = folder("run");
+    let folder = folder(&scale.name());
     println!("{scale:?}\nthe evidence: {}", folder.display());
     let servers = Servers::fresh().await;
     let place = servers.place.clone();
@@ -48,7 +50,7 @@ pub async fn run(scale: Scale, services: OsString) -> PathBuf {
     fs::write(&migration, settings(&place, (1, 1), &folder.join("unused.jsonl"))).unwrap();
     assert!(command(&["migrate"], &migration).output().unwrap().status.success(), "calltaskd migrate failed");
     witness::set_up(&place.database_url).await;
-    let world = World::new();
+    let world = World::new(&scale);
     let mut plan = world.for_the_checker();
     plan["faults"] = json!(faults.iter().map(|fault| fault.name()).collect::<Vec<_>>());
     plan["faultsOfAKind"] = json!(scale.faults_of_a_kind());
@@ -58,7 +60,7 @@ pub async fn run(scale: Scale, services: OsString) -> PathBuf {
     let consumer = Consumer::open(&place, &folder).await;
     let mut carrier = Carrier::start(&folder, scale.seed).await;
     let network = Arc::new(Network::before(&place).await);
-    let mut fleet = Fleet::start(&folder, &network.place(&place), &carrier).await;
+    let mut fleet = Fleet::start(&folder, &network.place(&place), &carrier, scale.without()).await;
     let mut producer = Producer::new(&place, &folder, &scale);
     producer.found(&world, carrier.agent_port).await;
     let tasks = world.tasks();
@@ -67,7 +69,13 @@ pub async fn run(scale: Scale, services: OsString) -> PathBuf {
     let means = Means { outages, moods: carrier.moods.clone() };
     let nemesis = Nemesis::new(&folder, &scale, faults, means);
     let aftermath = Aftermath::of(&folder, &scale);
+    let calm = CancellationToken::new();
+    let harassing = scale.aimed.map(|aim| tokio::spawn(aimed::harass(aim, place.clone(), calm.clone())));
     nemesis.rage(&mut fleet, &aftermath).await;
+    calm.cancel();
+    if let Some(harassing) = harassing {
+        harassing.await.unwrap();
+    }
     let calm_since = Instant::now();
     producing.await.unwrap();
 

@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::patience::{self, SOON, until, within};
 use super::servers::Place;
 
+/// Names the safeguard that a daemon of a debug build has to do without.
+pub const WITHOUT: &str = "CALLTASKD_WITHOUT";
+
 /// A running daemon. The log of a process stays in the test's folder.
 pub struct Daemon {
     body: Body,
@@ -191,7 +194,8 @@ pub fn peak_memory_kib(process: u32) -> Option<u64> {
 /// The program with its settings, and without any that this process's environment has for it.
 pub fn command(words: &[&str], settings: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_calltaskd"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CALLTASKD__")) {
+    let is_theirs = |name: &str| name.starts_with("CALLTASKD__") || name == WITHOUT;
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_theirs(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     command.args(words).arg("--config").arg(settings);

@@ -13,6 +13,8 @@ use crate::dispatcher::task_queue::TaskQueue;
 use crate::domain::call::CallEnd;
 use crate::domain::ids::{CalleeKey, TaskNo};
 use crate::domain::phone_number::PhoneNumber;
+use crate::domain::pool::Slot;
+use crate::safeguards::{Safeguard, is_on};
 use crate::store::StoreError;
 use crate::store::attempts::OpenAttempt;
 use crate::store::tasks::Work;
@@ -181,8 +183,16 @@ impl Owner {
 
     fn hold(&mut self, key: CalleeKey, caller_number: PhoneNumber) {
         if !self.foreign.contains_key(&key) {
-            let slot = self.pool.hold(key.task, caller_number);
+            let slot = self.slot_elsewhere(key, caller_number);
             self.foreign.insert(key, slot);
+        }
+    }
+
+    /// The slot of a call that was placed elsewhere: from now on it counts here.
+    fn slot_elsewhere(&mut self, key: CalleeKey, caller_number: PhoneNumber) -> Slot {
+        match is_on(Safeguard::SlotsAtTakeover) {
+            true => self.pool.hold(key.task, caller_number),
+            false => Slot::uncounted(key.task, caller_number),
         }
     }
 
@@ -197,7 +207,7 @@ impl Owner {
     fn end_overdue(&mut self, call: PlacedCall, open: OpenAttempt) {
         let key = open.callee.key;
         let held = self.foreign.remove(&key);
-        let slot = held.unwrap_or_else(|| self.pool.hold(key.task, open.caller_number.clone()));
+        let slot = held.unwrap_or_else(|| self.slot_elsewhere(key, open.caller_number.clone()));
         tracing::warn!(call = %open.call_id(), "nobody came back for a call: it is hung up from here");
         let attempt = Attempt::from(open);
         self.note_open(key, attempt.attempt);
@@ -211,7 +221,7 @@ impl Owner {
     fn resolve(&mut self, open: OpenAttempt) -> Settled {
         let key = open.callee.key;
         let held = self.foreign.remove(&key);
-        let slot = held.unwrap_or_else(|| self.pool.hold(key.task, open.caller_number.clone()));
+        let slot = held.unwrap_or_else(|| self.slot_elsewhere(key, open.caller_number.clone()));
         let (age, started_at) = (open.age, open.claimed_at);
         let limits = (open.ring_timeout, open.max_talk);
         let attempt = Attempt::from(open);

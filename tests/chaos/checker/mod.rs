@@ -26,7 +26,7 @@ mod history;
 mod hours;
 mod limits;
 mod messages;
-mod names;
+pub mod names;
 mod outcomes;
 mod record;
 mod report;

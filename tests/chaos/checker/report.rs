@@ -142,7 +142,12 @@ pub struct Report {
 impl Report {
     /// True when every promise was kept.
     pub fn is_sound(&self) -> bool {
-        self.invariants.iter().all(Invariant::holds)
+        self.broken().next().is_none()
+    }
+
+    /// The names of those that do not hold.
+    pub fn broken(&self) -> impl Iterator<Item = &'static str> {
+        self.invariants.iter().filter(|invariant| !invariant.holds()).map(|invariant| invariant.name)
     }
 }
 
