@@ -7,6 +7,7 @@
 mod client;
 mod envelope;
 mod link;
+mod sieve;
 pub mod topology;
 pub mod wire;
 
@@ -17,6 +18,7 @@ use secrecy::SecretString;
 pub use client::{Client, ClientError};
 pub use envelope::{Envelope, command_properties, dead_letter_properties, event_properties, reply_properties};
 pub use link::Link;
+pub use sieve::{KEPT_BYTES, MOST_BYTES};
 pub use topology::Topology;
 
 use crate::settings;

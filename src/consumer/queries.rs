@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::letters::object;
 use super::{Context, Session, SessionError, ack, exports};
 use crate::bus::Envelope;
 use crate::bus::wire::v1 as wire;
@@ -43,12 +44,9 @@ pub(super) async fn session(context: Arc<Context>) -> Result<(), SessionError> {
 }
 
 async fn answer(context: &Context, envelope: &Envelope) -> Result<String, StoreError> {
-    let body = match serde_json::from_slice::<Value>(&envelope.body) {
+    let body = match object(envelope) {
         Ok(body) => body,
-        Err(error) => {
-            let problem = Problem::new(Code::Unreadable, format!("the body is no JSON object in UTF-8: {error}"));
-            return Ok(rejected(&errors(problem.into())));
-        }
+        Err(reason) => return Ok(rejected(&errors(Problem::new(Code::Unreadable, reason).into()))),
     };
     match read(&envelope.routing_key, &body, &context.rules) {
         Err(problems) => Ok(rejected(&errors(problems))),

@@ -1,5 +1,6 @@
 //! Version 1 of the wire contract: commands and queries in, replies and events out.
 
+pub mod body;
 pub mod cancel;
 pub mod commands;
 pub mod events;
