@@ -1,7 +1,7 @@
 //! RabbitMQ: connections, the topology, and what a message looks like.
 //!
 //! Two connections, one to consume and one to publish: a broker in need blocks publishing connections, and must
-//! not stop the acknowledgements with them. Nothing recovers silently. A stage whose channel fails opens a new
+//! not stop the acknowledgements with them. A third is opened for direct replies, which a sender can forge. Nothing recovers silently. A stage whose channel fails opens a new
 //! one and begins its session again, because only the stage knows what was in hand.
 
 mod client;
@@ -41,6 +41,8 @@ pub enum BusError {
 pub struct Bus {
     pub consuming: Link,
     pub publishing: Link,
+    /// For replies to addresses that may make the broker close it.
+    pub replying: Link,
     pub topology: Topology,
     /// Where the broker is, for people: without the user and the password.
     pub address: String,
@@ -58,6 +60,7 @@ impl Bus {
         Self {
             consuming: link("consuming"),
             publishing: link("publishing"),
+            replying: link("replying"),
             topology: Topology::new(&settings.prefix),
             address: link::address(&settings.url),
             prefix: settings.prefix.clone(),

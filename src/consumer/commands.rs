@@ -198,7 +198,7 @@ async fn settle(
 ) -> Result<(), SessionError> {
     let mut outcome = Ok(());
     for (incoming, reply) in group.iter().zip(replies) {
-        let replied = session.reply(&incoming.envelope, reply, context.bus.publish_timeout).await;
+        let replied = session.replies.send(context, &incoming.envelope, reply).await;
         ack(&incoming.delivery).await?;
         outcome = outcome.and(replied);
     }

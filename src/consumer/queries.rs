@@ -35,7 +35,7 @@ pub(super) async fn session(context: Arc<Context>) -> Result<(), SessionError> {
             }
             Err(error) => return Err(error.into()),
         };
-        let replied = session.reply(&envelope, &answer, context.bus.publish_timeout).await;
+        let replied = session.replies.send(&context, &envelope, &answer).await;
         ack(&delivery).await?;
         replied?;
     }

@@ -7,6 +7,7 @@ mod harness;
 
 mod bodies;
 mod fields;
+mod files;
 mod properties;
 mod scene;
 mod stranger;

@@ -60,7 +60,7 @@ async fn a_property_that_nobody_uses_does_no_harm() {
         ("header", HEADERS, entry(b"x", &[&b"S"[..], &table(NO_UTF_8)].concat())),
         ("headers in headers", HEADERS, deep),
         ("lists in headers", HEADERS, entry(b"x", &array)),
-        ("headers that say it was cut", HEADERS, entry(b"x-calltaskd-size", b"S\0\0\0\x099999999999")[..].to_vec()),
+        ("headers that say it was cut", HEADERS, entry(b"x-calltaskd-size", b"S\0\0\0\x019")[..].to_vec()),
     ];
     for (what, property, bytes) in odd {
         println!("{what}: {} bytes", bytes.len());
@@ -97,8 +97,8 @@ async fn an_odd_message_id_is_refused_by_name() {
     for (id, code) in [("a\0b", "INVALID_VALUE message_id"), (&"i".repeat(255)[..], "TOO_LONG message_id")] {
         let message = scene.message("agent.put", agent()).with(MESSAGE_ID, id).with(CORRELATION_ID, code);
         scene.ask(&message, code).await.assert_errors(&[code]);
-        let again = scene.message("agent.put", agent()).with(MESSAGE_ID, id).with(CORRELATION_ID, "again");
-        scene.ask(&again, "again").await.assert_errors(&[code]);
+        let again = scene.message("agent.put", agent()).with(MESSAGE_ID, id).with(CORRELATION_ID, format!("{code}2"));
+        scene.ask(&again, &format!("{code}2")).await.assert_errors(&[code]);
     }
     let line = "a\r\n{\"level\":\"ERROR\"}";
     let message = scene.message("agent.put", agent()).with(MESSAGE_ID, line).with(CORRELATION_ID, "line");
