@@ -29,8 +29,6 @@ use lapin::{Channel, Consumer};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use replies::Replies;
-
 use crate::bus::wire::v1::events::EventWriter;
 use crate::bus::wire::v1::reading::Rules;
 use crate::bus::{Bus, BusError};
@@ -38,6 +36,7 @@ use crate::clock::Clock;
 use crate::retry::Delays;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
+use replies::Replies;
 
 /// Deliveries in hand at once: a command can have 4 MiB.
 const PREFETCH: u16 = 16;

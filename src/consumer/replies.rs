@@ -4,8 +4,6 @@
 //! the broker; a forged one makes it close the whole connection on which the reply came. So they have a connection of
 //! their own, and nobody else's reply is on it.
 
-use std::time::Duration;
-
 use lapin::Channel;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use tokio::sync::Mutex;
@@ -35,7 +33,7 @@ impl Replies {
         match envelope.reply_to.as_deref() {
             None => Ok(()),
             Some(to) if to.starts_with(DIRECT) => {
-                if let Err(error) = self.send_directly(context, (envelope, to), body, patience).await {
+                if let Err(error) = self.send_directly(context, (envelope, to), body).await {
                     let to = excerpt(to, 64);
                     tracing::warn!(%error, to, "a direct reply could not be sent; its address may be no true one");
                 }
@@ -55,8 +53,8 @@ impl Replies {
         context: &Context,
         (envelope, to): (&Envelope, &str),
         body: &str,
-        patience: Duration,
     ) -> Result<(), BusError> {
+        let patience = context.bus.publish_timeout;
         let mut direct = self.direct.lock().await;
         let send = async {
             let channel = match direct.take().filter(|channel| channel.status().connected()) {

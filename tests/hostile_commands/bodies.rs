@@ -38,7 +38,8 @@ async fn messages_of_a_hundred_mebibytes_are_cut_on_their_way_in() {
     scene.serve().await;
     let after = scene.site.daemon.peak_memory_kib();
     println!("VmHWM {before} -> {after} KiB");
-    assert!(after < MOST_MEMORY_KIB, "{after} KiB");
+    // Less than a single one of them would take.
+    assert!(after < before + 64 * 1_024, "{before} -> {after} KiB");
     scene.end(0).await;
 }
 

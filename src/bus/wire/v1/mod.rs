@@ -13,6 +13,9 @@ pub mod replies;
 pub mod report;
 pub mod tasks;
 
+#[cfg(test)]
+mod any_json_tests;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serializer;
 
