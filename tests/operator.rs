@@ -54,6 +54,26 @@ async fn the_metrics_count_what_the_events_tell() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_without_a_server_is_seen() {
+    let closed = free_address();
+    let trunk = |name: &str, more: &str| {
+        format!("[trunks.{name}]\nkind = \"sip\"\naddress = \"{closed}\"\noptions_seconds = 1\n{more}")
+    };
+    let more = "[sip]\nbind = \"udp:127.0.0.1:0\"\n".to_owned()
+        + &trunk("silent", "")
+        + &trunk("unconnected", "transport = \"tcp\"\n");
+    let site = Site::start("operator-trunks", &Plan { admin: ANY_PORT, more, ..Plan::default() }).await;
+    let operator = Operator::of(&site.daemon).await;
+    scraped(operator, "both servers to be down", |scrape| {
+        ["silent", "unconnected"].iter().all(|trunk| {
+            let of = |state| scrape.sum("calltaskd_trunk_servers", &[("trunk", *trunk), ("state", state)]);
+            (of("up"), of("down")) == (0.0, 1.0)
+        })
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readiness_ends_with_the_drain_and_life_does_not() {
     let plan = Plan { admin: ANY_PORT, ..Plan::lasting(5_000) };
     let mut site = Site::start("operator-health", &plan).await;

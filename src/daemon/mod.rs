@@ -24,8 +24,9 @@ use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use stages::Stages;
 
-/// How long the hung-up calls may take to be recorded and told of.
-const AFTER_ABORT: Duration = Duration::from_secs(15);
+/// How long what is left may take: the carrier's last word (64*T1, the library's rounding, a little), its recording, and
+/// that it is told of. Without that word nobody knows whether a phone rings, and the callee would pay for it.
+const AFTER_ABORT: Duration = Duration::from_secs(45);
 
 /// Who asks the daemon to stop: once for the drain, once more for the abort.
 enum Stop {

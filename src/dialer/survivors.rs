@@ -45,8 +45,7 @@ async fn left_here(trunks: &Trunks, stack: &Stack, store: &Store) -> Result<Vec<
     let mut left = if here.is_empty() { Vec::new() } else { store.calls_left_at(&here).await? };
     // Those of a trunk that is not there any more are ended by their time limit.
     left.retain(|left| trunk_of(left).is_some_and(|trunk| trunks.get(&trunk).is_some()));
-    let ids: Vec<_> = left.iter().map(|left| left.call).collect();
-    let adopted = store.adopt_calls(&ids).await?;
+    let adopted = store.adopt_calls(&left).await?;
     left.retain(|left| adopted.contains(&left.call));
     Ok(left)
 }

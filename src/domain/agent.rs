@@ -42,3 +42,48 @@ impl Agent {
         self.variables.iter().find(missing).map(|variable| variable.key.as_str())
     }
 }
+
+/// Headers that the signalling itself needs (RFC 3261, section 20, and the timers of RFC 4028), with their short forms.
+const SIGNALLING: [&str; 33] = [
+    "via",
+    "v",
+    "from",
+    "f",
+    "to",
+    "t",
+    "call-id",
+    "i",
+    "cseq",
+    "contact",
+    "m",
+    "max-forwards",
+    "route",
+    "record-route",
+    "content-length",
+    "l",
+    "content-type",
+    "c",
+    "content-encoding",
+    "e",
+    "authorization",
+    "proxy-authorization",
+    "require",
+    "proxy-require",
+    "supported",
+    "k",
+    "allow",
+    "user-agent",
+    "session-expires",
+    "x",
+    "min-se",
+    "rack",
+    "rseq",
+];
+
+/// How the headers begin that tell the agent of the call and of the callee.
+pub const OWN_HEADERS: &str = "x-calltaskd-";
+
+/// Whether the signalling itself needs a header of this name, so that no record may set it.
+pub fn is_signalling(name: &str) -> bool {
+    SIGNALLING.contains(&name.to_ascii_lowercase().as_str())
+}

@@ -2,7 +2,12 @@
 //! written elsewhere.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
+use super::call::wire_enum;
 use super::ids::{CalleeId, CalleeKey, TaskId};
 use super::phone_number::PhoneNumber;
 
@@ -33,21 +38,12 @@ impl Callee {
     }
 }
 
-/// Why a callee ended without a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailedReason {
-    /// The trunk cannot dial the number at all.
-    NotDiallable,
-    /// The upstream system does not want the call any more.
-    Cancelled,
-}
-
-impl FailedReason {
-    /// As the wire and the store spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NotDiallable => "NOT_DIALLABLE",
-            Self::Cancelled => "CANCELLED",
-        }
+wire_enum!(
+    /// Why a callee ended without a call.
+    FailedReason {
+        /// The trunk cannot dial the number at all.
+        NotDiallable = "NOT_DIALLABLE",
+        /// The upstream system does not want the call any more.
+        Cancelled = "CANCELLED",
     }
-}
+);

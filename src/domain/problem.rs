@@ -4,88 +4,63 @@
 //! reply. A parser names fields relative to itself; its caller puts its own path in front (`under`).
 
 use std::fmt;
+use std::str::FromStr;
 
-/// The codes of the wire contract. A code is for programs: its meaning never changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Code {
-    /// A field that must be there is missing.
-    Required,
-    /// A field that the command does not know.
-    UnknownField,
-    /// The value has another JSON type than the field.
-    WrongType,
-    /// The value cannot be understood.
-    InvalidValue,
-    /// A number or a count outside its limits.
-    OutOfRange,
-    /// A text or list over its limit.
-    TooLong,
-    /// Another task has the name.
-    NameTaken,
-    /// A task with this id exists or existed.
-    TaskIdTaken,
-    /// What the command addresses does not exist.
-    NotFound,
-    /// The task's state does not allow the command.
-    WrongState,
-    /// Calls of the task are in the air.
-    CallsInProgress,
-    /// The agent was never put.
-    AgentUnknown,
-    /// The agent is not published.
-    AgentNotPublished,
-    /// The service instance was never put.
-    ServiceInstanceUnknown,
-    /// The settings have no such trunk.
-    TrunkUnknown,
-    /// The shares of the service instances add up to more than their trunk has.
-    TrunkOvercommitted,
-    /// The `message_id` was used for another command.
-    MessageIdReused,
-    /// The command needs a `message_id`.
-    MessageIdRequired,
-    /// Not a JSON object in UTF-8, an unknown command, or too large.
-    Unreadable,
-    /// A row's number is no phone number.
-    NumberInvalid,
-    /// A row has no number.
-    NumberMissing,
-    /// A row lacks a variable that the agent requires.
-    VariableMissing,
-    /// Part of the contract, but not built yet: never run as if it had not been asked for.
-    NotYetSupported,
-}
+use serde::{Deserialize, Serialize};
 
-impl Code {
-    /// The code as the wire spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Required => "REQUIRED",
-            Self::UnknownField => "UNKNOWN_FIELD",
-            Self::WrongType => "WRONG_TYPE",
-            Self::InvalidValue => "INVALID_VALUE",
-            Self::OutOfRange => "OUT_OF_RANGE",
-            Self::TooLong => "TOO_LONG",
-            Self::NameTaken => "NAME_TAKEN",
-            Self::TaskIdTaken => "TASK_ID_TAKEN",
-            Self::NotFound => "NOT_FOUND",
-            Self::WrongState => "WRONG_STATE",
-            Self::CallsInProgress => "CALLS_IN_PROGRESS",
-            Self::AgentUnknown => "AGENT_UNKNOWN",
-            Self::AgentNotPublished => "AGENT_NOT_PUBLISHED",
-            Self::ServiceInstanceUnknown => "SERVICE_INSTANCE_UNKNOWN",
-            Self::TrunkUnknown => "TRUNK_UNKNOWN",
-            Self::TrunkOvercommitted => "TRUNK_OVERCOMMITTED",
-            Self::MessageIdReused => "MESSAGE_ID_REUSED",
-            Self::MessageIdRequired => "MESSAGE_ID_REQUIRED",
-            Self::Unreadable => "UNREADABLE",
-            Self::NumberInvalid => "NUMBER_INVALID",
-            Self::NumberMissing => "NUMBER_MISSING",
-            Self::VariableMissing => "VARIABLE_MISSING",
-            Self::NotYetSupported => "NOT_YET_SUPPORTED",
-        }
+use super::call::wire_enum;
+
+wire_enum!(
+    /// The codes of the wire contract. A code is for programs: its meaning never changes.
+    Code {
+        /// A field that must be there is missing.
+        Required = "REQUIRED",
+        /// A field that the command does not know.
+        UnknownField = "UNKNOWN_FIELD",
+        /// The value has another JSON type than the field.
+        WrongType = "WRONG_TYPE",
+        /// The value cannot be understood.
+        InvalidValue = "INVALID_VALUE",
+        /// A number or a count outside its limits.
+        OutOfRange = "OUT_OF_RANGE",
+        /// A text or list over its limit.
+        TooLong = "TOO_LONG",
+        /// Another task has the name.
+        NameTaken = "NAME_TAKEN",
+        /// A task with this id exists or existed.
+        TaskIdTaken = "TASK_ID_TAKEN",
+        /// What the command addresses does not exist.
+        NotFound = "NOT_FOUND",
+        /// The task's state does not allow the command.
+        WrongState = "WRONG_STATE",
+        /// Calls of the task are in the air.
+        CallsInProgress = "CALLS_IN_PROGRESS",
+        /// The agent was never put.
+        AgentUnknown = "AGENT_UNKNOWN",
+        /// The agent is not published.
+        AgentNotPublished = "AGENT_NOT_PUBLISHED",
+        /// The service instance was never put.
+        ServiceInstanceUnknown = "SERVICE_INSTANCE_UNKNOWN",
+        /// The settings have no such trunk.
+        TrunkUnknown = "TRUNK_UNKNOWN",
+        /// The shares of the service instances add up to more than their trunk has.
+        TrunkOvercommitted = "TRUNK_OVERCOMMITTED",
+        /// The `message_id` was used for another command.
+        MessageIdReused = "MESSAGE_ID_REUSED",
+        /// The command needs a `message_id`.
+        MessageIdRequired = "MESSAGE_ID_REQUIRED",
+        /// Not a JSON object in UTF-8, an unknown command, or too large.
+        Unreadable = "UNREADABLE",
+        /// A row's number is no phone number.
+        NumberInvalid = "NUMBER_INVALID",
+        /// A row has no number.
+        NumberMissing = "NUMBER_MISSING",
+        /// A row lacks a variable that the agent requires.
+        VariableMissing = "VARIABLE_MISSING",
+        /// Part of the contract, but not built yet: never run as if it had not been asked for.
+        NotYetSupported = "NOT_YET_SUPPORTED",
     }
-}
+);
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::agent::Agent;
+use super::call::wire_enum;
 use super::calling_window::CallingWindow;
 use super::ids::{AgentId, ServiceInstanceId, TaskId, TaskNo};
 use super::redial::{RedialRule, RedialTerms};
@@ -128,7 +130,7 @@ impl Task {
 }
 
 impl TaskState {
-    const ALL: [Self; 5] = [Self::Initializing, Self::Running, Self::Stopped, Self::StartFailed, Self::Completed];
+    pub const ALL: [Self; 5] = [Self::Initializing, Self::Running, Self::Stopped, Self::StartFailed, Self::Completed];
 
     /// As the wire and the store spell it.
     pub fn as_str(self) -> &'static str {
@@ -212,16 +214,17 @@ pub struct WrongState {
     pub allowed: &'static str,
 }
 
-/// Why a task cannot run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartObstacle {
-    AgentUnknown,
-    AgentNotPublished,
-    ServiceInstanceUnknown,
-    NoCallerNumbers,
-    /// No caller number may ever be used at a time at which the task may call.
-    WindowsNeverMeet,
-}
+wire_enum!(
+    /// Why a task cannot run.
+    StartObstacle {
+        AgentUnknown = "AGENT_UNKNOWN",
+        AgentNotPublished = "AGENT_NOT_PUBLISHED",
+        ServiceInstanceUnknown = "SERVICE_INSTANCE_UNKNOWN",
+        NoCallerNumbers = "NO_CALLER_NUMBERS",
+        /// No caller number may ever be used at a time at which the task may call.
+        WindowsNeverMeet = "WINDOWS_NEVER_MEET",
+    }
+);
 
 impl StartObstacle {
     /// What stands in the way of a start with this agent and this service instance.
@@ -237,17 +240,6 @@ impl StartObstacle {
             (_, Some(instance)) if instance.caller_numbers.is_empty() => Some(Self::NoCallerNumbers),
             (_, Some(instance)) if !instance.ever_calls_within(window, now) => Some(Self::WindowsNeverMeet),
             _ => None,
-        }
-    }
-
-    /// As the wire and the store spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AgentUnknown => "AGENT_UNKNOWN",
-            Self::AgentNotPublished => "AGENT_NOT_PUBLISHED",
-            Self::ServiceInstanceUnknown => "SERVICE_INSTANCE_UNKNOWN",
-            Self::NoCallerNumbers => "NO_CALLER_NUMBERS",
-            Self::WindowsNeverMeet => "WINDOWS_NEVER_MEET",
         }
     }
 }

@@ -56,6 +56,8 @@ metrics_list! {
         "SIP transactions: running, or waiting for an ACK.";
     SIP_ANSWERS = Gauge "calltaskd_sip_answers_remembered" [] Count,
         "INVITEs whose answers may still be repeated: until 32 s after the last word, and up to 5 s more.";
+    TRUNK_SERVERS = Gauge "calltaskd_trunk_servers" ["trunk", "state"] Count,
+        "Servers of a SIP trunk: up, or down (no connection to it, or no answer to OPTIONS).";
     TRUNK_PAUSED = Gauge "calltaskd_trunk_paused" ["trunk"] Count, "1 while a SIP trunk gets no calls because it failed them.";
     TRUNK_SLOWED = Gauge "calltaskd_trunk_slowed_to" ["trunk"] Count,
         "Calls per second that an overloaded SIP trunk is slowed down to; 0 while it is not.";

@@ -10,9 +10,12 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{LevelFilter, ParseError, filter_fn};
+use tracing_subscriber::filter::{LevelFilter, ParseError, dynamic_filter_fn, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
@@ -91,7 +94,56 @@ pub fn filter(level: &str) -> Result<EnvFilter, FilterError> {
 }
 
 fn subscriber(output: Output, filter: EnvFilter) -> impl Subscriber + Send + Sync {
-    tracing_subscriber::registry().with(output).with(filter).with(filter_fn(|metadata| !is_confidential(metadata)))
+    tracing_subscriber::registry()
+        .with(output)
+        // Asked for each line that the others let through.
+        .with(dynamic_filter_fn(|metadata, _| has_room(metadata)))
+        .with(filter)
+        .with(filter_fn(|metadata| !is_confidential(metadata)))
+}
+
+/// What strangers can make the SIP library warn of: a line for each message that cannot be read.
+const PROVOKED: &str = "rsipstack";
+/// Its lines within a minute; more would let anybody fill the disk.
+const MOST_PROVOKED: u64 = 20;
+static PROVOKED_LINES: Budget = Budget::new();
+
+/// Counts what may be logged within a minute, and what is left out.
+struct Budget {
+    minute: AtomicU64,
+    used: AtomicU64,
+    left_out: AtomicU64,
+}
+
+impl Budget {
+    const fn new() -> Self {
+        Self { minute: AtomicU64::new(0), used: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+    }
+
+    /// Whether there is room for one more line.
+    fn admit(&self, now: u64) -> bool {
+        if self.minute.swap(now, Ordering::Relaxed) != now {
+            self.used.store(0, Ordering::Relaxed);
+        }
+        let room = self.used.fetch_add(1, Ordering::Relaxed) < MOST_PROVOKED;
+        self.left_out.fetch_add(u64::from(!room), Ordering::Relaxed);
+        room
+    }
+}
+
+/// How many lines of the SIP library were left out of the log since this was asked last.
+pub fn take_left_out() -> u64 {
+    PROVOKED_LINES.left_out.swap(0, Ordering::Relaxed)
+}
+
+fn has_room(metadata: &Metadata<'_>) -> bool {
+    !metadata.target().starts_with(PROVOKED) || PROVOKED_LINES.admit(minute())
+}
+
+/// The minutes since the first such line.
+fn minute() -> u64 {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGAN.elapsed().as_secs() / 60
 }
 
 fn is_confidential(metadata: &Metadata<'_>) -> bool {
@@ -196,6 +248,23 @@ mod tests {
             assert!(!log.contains("+4930") && !log.contains("guest"), "{level}: {log}");
             assert_eq!(log.matches("kept").count(), 4, "{level}: {log}");
         }
+    }
+
+    #[test]
+    fn strangers_cannot_fill_the_log() {
+        let budget = Budget::new();
+        let admitted = |minute| (0..1_000).filter(|_| budget.admit(minute)).count();
+        assert_eq!((admitted(7), admitted(7), admitted(8)), (20, 0, 20));
+        assert_eq!(budget.left_out.load(Ordering::Relaxed), 2_960);
+        let log = logged("info", || {
+            for _ in 0..1_000 {
+                tracing::warn!(target: "rsipstack::transaction::endpoint", "bad message");
+                tracing::info!(target: "calltaskd::store", "ours");
+            }
+        });
+        // A minute may end meanwhile.
+        assert!(log.matches("bad message").count() <= 40, "{log}");
+        assert_eq!(log.matches("ours").count(), 1_000);
     }
 
     #[test]

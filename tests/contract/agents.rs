@@ -43,4 +43,17 @@ async fn every_problem_of_an_agent_is_named_at_once() {
     site.upstream.reject("agent.put", &long, &["TOO_LONG agentId"]).await;
     let no_uri = orders::with(orders::agent("a"), "sipUri", json!("voice.example"));
     site.upstream.reject("agent.put", &no_uri, &["INVALID_VALUE sipUri"]).await;
+    // What could not be called, each callee would have to find out.
+    for uri in ["sip:a@h:99999", "sip:a@h;lr;transport=sctp", "sip:a@h?Route=x", "sip:a@:5060", "sip:a@[2001:db8::1]:0"]
+    {
+        let agent = orders::with(orders::agent("a"), "sipUri", json!(uri));
+        site.upstream.reject("agent.put", &agent, &["INVALID_VALUE sipUri"]).await;
+    }
+    for uri in ["sip:a@[2001:db8::1]", "sips:a@h:5061;transport=tcp", "sip:h;lr", "sip:a%20b@h"] {
+        site.upstream.accept("agent.put", &orders::with(orders::agent("a"), "sipUri", json!(uri))).await;
+    }
+    for name in ["Call-ID", "v", "X-Calltaskd-Call-Id"] {
+        let agent = orders::with(orders::agent("a"), "sipHeaders", json!({name: "x"}));
+        site.upstream.reject("agent.put", &agent, &[&format!("INVALID_VALUE sipHeaders.{name}")]).await;
+    }
 }

@@ -86,9 +86,14 @@ impl Daemon {
 
     /// The first whole line of the log that has this message.
     pub fn logged(&self, message: &str) -> Option<Value> {
+        self.all_logged(message).into_iter().next()
+    }
+
+    /// All whole lines of the log that have this message.
+    pub fn all_logged(&self, message: &str) -> Vec<Value> {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.find(|line| line["message"] == message)
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["message"] == message).collect()
     }
 
     /// Suspends it, as a paused virtual machine is: it neither runs nor knows of it.

@@ -9,6 +9,7 @@
 
 pub mod agreement;
 pub mod daemon;
+pub mod document;
 pub mod downstream;
 pub mod export;
 pub mod operator;

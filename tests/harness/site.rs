@@ -101,6 +101,14 @@ impl Site {
         self.daemon = start_daemon(&self.folder, self.daemons, settings).await;
     }
 
+    /// Starts another daemon without waiting for anything.
+    pub fn launch(&mut self, plan: &Plan) -> Daemon {
+        self.daemons += 1;
+        let settings = plan.toml(self.place(), &record_path(&self.folder));
+        let (settings, log) = files(&self.folder, self.daemons, settings);
+        Daemon::launch(&settings, log)
+    }
+
     /// Starts another daemon beside the first, with a record of its own: both go by one node name, which must do no harm.
     pub async fn start_beside(&mut self, plan: &Plan) -> Beside {
         self.daemons += 1;

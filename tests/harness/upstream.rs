@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::document;
 use super::patience::{SOON, within};
 use super::servers::Place;
 
@@ -129,14 +130,16 @@ impl Upstream {
         self.publish(request, properties).await;
     }
 
-    /// Publishes and waits for the reply.
+    /// Publishes and waits for the reply, which must be as the document has it.
     pub async fn ask(&self, request: &Request) -> Reply {
         let correlation_id = Uuid::new_v4().to_string();
         let properties = BasicProperties::default()
             .with_reply_to(self.reply_queue.as_str().into())
             .with_correlation_id(correlation_id.as_str().into());
         self.publish(request, properties).await;
-        self.reply(&correlation_id).await
+        let reply = self.reply(&correlation_id).await;
+        document::assert_payload(&document::reply_to(&request.routing_key, &reply.json), &reply.json);
+        reply
     }
 
     /// The reply to what somebody else has published with this queue as its `reply_to`.

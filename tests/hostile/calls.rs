@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::orders;
 use crate::harness::patience::{SOON, until};
@@ -106,8 +106,10 @@ impl Calls {
         self.answers().iter().flat_map(|answer| messages_of(answer)).collect()
     }
 
-    pub fn ended(&self) -> usize {
-        self.halves.iter().map(|half| self.site.ledger.about("call.ended", &half.task).len()).sum()
+    /// What was told of calls that have ended.
+    pub fn ended(&self) -> Vec<Value> {
+        let of = |half: &Half| self.site.ledger.about("call.ended", &half.task);
+        self.halves.iter().flat_map(of).map(|event| event.data().clone()).collect()
     }
 
     /// Waits until all calls have ended, each as its side wanted.

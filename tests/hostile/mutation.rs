@@ -20,7 +20,7 @@ pub struct Spoilt {
 const NEEDED: [&str; 5] = ["Via", "From", "To", "Call-ID", "CSeq"];
 
 /// Destroys the identity of a message of a live call, which is written plainly: one line, one header.
-pub fn disown(random: &mut StdRng, message: &[u8]) -> Vec<u8> {
+fn disown(random: &mut StdRng, message: &[u8]) -> Vec<u8> {
     let text = String::from_utf8(message.to_vec()).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let mut lines: Vec<String> = head.split("\r\n").map(str::to_owned).collect();
@@ -91,6 +91,23 @@ pub fn spoil(random: &mut StdRng, message: &[u8], most: usize) -> Spoilt {
         }
     }
     Spoilt { bytes, is_torn }
+}
+
+/// Spoils a message of a live call without giving its identity back, not even by what follows on the same connection: that
+/// would become a part of it, where the end cannot be found any more.
+pub fn spoil_live(random: &mut StdRng, message: &[u8]) -> Spoilt {
+    let message = disown(random, message);
+    let Spoilt { bytes, is_torn } = spoil(random, &message, 3);
+    Spoilt { is_torn: is_torn || !tells_its_end(&bytes), bytes }
+}
+
+/// Whether a reader of a stream finds the end of it where it is.
+fn tells_its_end(bytes: &[u8]) -> bool {
+    let Some(head) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else { return false };
+    let text = String::from_utf8_lossy(&bytes[..head]);
+    let lengths = text.split('\n').filter_map(|line| line.trim().strip_prefix("Content-Length:"));
+    let body = (bytes.len() - head - 4).to_string();
+    lengths.map(str::trim).eq([body.as_str()])
 }
 
 fn insert(bytes: &mut Vec<u8>, at: usize, more: &[u8]) {

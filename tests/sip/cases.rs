@@ -19,10 +19,12 @@ pub const fn case(name: &'static str, carrier: Script) -> Case {
         closed_first: false,
         loses_each_once: false,
         host: "127.0.0.1",
+        domain: "",
         trunk_port: 0,
         carrier_port: 0,
         callees: 1,
         concurrency: 100,
+        variable_length: 0,
         max_talk_seconds: 10,
     }
 }

@@ -43,6 +43,7 @@ fn answered_calls() -> Table {
             },
             talked("AGENT"),
         ),
+        (answered("has-left", play("has_left"), play("agent")), talked("CALLEE")),
         (answered("leaves", play("answers_and_leaves"), play("goes_on").saying("180 Ringing")), talked("CALLEE")),
     ]
 }

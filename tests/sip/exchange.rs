@@ -47,12 +47,16 @@ pub struct Case {
     pub loses_each_once: bool,
     /// The name of the trunk's server.
     pub host: &'static str,
+    /// The domain that the trunk's servers are looked up by, instead of the server.
+    pub domain: &'static str,
     /// The port of the trunk's server, when it is not the carrier's own.
     pub trunk_port: u16,
     /// The carrier's own port, when somebody else knows it.
     pub carrier_port: u16,
     pub callees: u32,
     pub concurrency: u32,
+    /// How long a variable is that the agent gets as a header; 0 for a short one.
+    pub variable_length: usize,
     /// The shortest that there is, unless a case wants more.
     pub max_talk_seconds: u32,
 }
@@ -101,6 +105,8 @@ pub struct Exchange {
     pub site: Site,
     pub stages: Vec<Stage>,
     plan: Plan,
+    /// The settings of the trunks.
+    trunks: String,
     began: Instant,
     peers: PathBuf,
 }
@@ -108,7 +114,12 @@ pub struct Exchange {
 impl Exchange {
     /// Starts the carriers, the agents and a daemon that knows them, and lets every case begin.
     pub async fn open(name: &str, cases: &[Case]) -> Self {
-        let (mut exchange, players) = Self::start(name, cases).await;
+        Self::open_at(name, cases, sip_settings()).await
+    }
+
+    /// The same with these settings of the daemon's own end.
+    pub async fn open_at(name: &str, cases: &[Case], own_end: String) -> Self {
+        let (mut exchange, players) = Self::start(name, cases, own_end).await;
         for (case, carrier, agent) in players {
             exchange.begin(case, carrier, agent).await;
         }
@@ -117,15 +128,15 @@ impl Exchange {
 
     /// The same without any call.
     pub async fn idle(name: &str, cases: &[Case]) -> Self {
-        let (mut exchange, players) = Self::start(name, cases).await;
+        let (mut exchange, players) = Self::start(name, cases, sip_settings()).await;
         let stage = |(case, carrier, agent)| Stage { case, carrier, agent, task: String::new() };
         exchange.stages = players.into_iter().map(stage).collect();
         exchange
     }
 
-    async fn start(name: &str, cases: &[Case]) -> (Self, Vec<(Case, Player, Player)>) {
+    async fn start(name: &str, cases: &[Case], own_end: String) -> (Self, Vec<(Case, Player, Player)>) {
         let (program, folder) = (tools::path("sipp"), folder(&format!("{name}-peers")));
-        let (mut players, mut more) = (Vec::new(), sip_settings());
+        let (mut players, mut trunks) = (Vec::new(), String::new());
         for case in cases {
             let relay = if case.loses_each_once { Some(Relay::open().await) } else { None };
             let way = (program.as_str(), folder.as_path());
@@ -134,7 +145,7 @@ impl Exchange {
             let agent = Player::start(way, &format!("{}-agent", case.name), (case.agent, Ports::default()));
             let relayed = relay.as_ref().map_or(carrier.port(), Relay::port);
             let port = if case.trunk_port == 0 { relayed } else { case.trunk_port };
-            writeln!(more, "{}", trunk_settings(case, port)).unwrap();
+            writeln!(trunks, "{}", trunk_settings(case, port)).unwrap();
             if let Some(relay) = relay {
                 relay.serve(carrier.port());
             }
@@ -144,9 +155,10 @@ impl Exchange {
             carrier.ready().await;
             agent.ready().await;
         }
+        let more = own_end + &trunks;
         let plan = Plan { more, uncounted_retry_seconds: 600, grace_seconds: 1, ..Plan::default() };
         let site = Site::start(name, &plan).await;
-        (Self { site, stages: Vec::new(), plan, began: Instant::now(), peers: folder }, players)
+        (Self { site, stages: Vec::new(), plan, trunks, began: Instant::now(), peers: folder }, players)
     }
 
     async fn begin(&mut self, case: Case, carrier: Player, agent: Player) {
@@ -161,7 +173,12 @@ impl Exchange {
         let task = orders::with(task, "maxTalkSeconds", case.max_talk_seconds.into());
         let task = self.site.create_as(&task).await;
         let first_callee = self.stages.len() * 1_000;
-        let rows: Vec<Value> = (0..case.callees as usize).map(|index| row(first_callee + index)).collect();
+        let rows =
+            (0..case.callees as usize).map(|index| row(first_callee + index)).map(|row| match case.variable_length {
+                0 => row,
+                length => orders::with(row, "variables", json!({"name": "Ann", "order": "7".repeat(length)})),
+            });
+        let rows: Vec<Value> = rows.collect();
         self.site.import(&task, &rows).await;
         self.stages.push(Stage { case, carrier, agent, task });
     }
@@ -169,6 +186,17 @@ impl Exchange {
     /// Starts another daemon at the address of the last one, which must have ended.
     pub async fn start_again(&mut self) {
         self.site.start_again(&self.plan).await;
+    }
+
+    /// The same with another address of its own.
+    pub async fn start_elsewhere(&mut self, own_end: &str) {
+        let plan = self.plan_of(own_end);
+        self.site.start_again(&plan).await;
+    }
+
+    /// The settings of a daemon with this end of its own.
+    pub fn plan_of(&self, own_end: &str) -> Plan {
+        Plan { more: format!("{own_end}{}", self.trunks), ..self.plan.clone() }
     }
 
     /// The Call-IDs of the messages that a SIPp has sent and that begin with this, each with the time of the first.
@@ -186,6 +214,18 @@ impl Exchange {
             }
         }
         first
+    }
+
+    /// The numbers of the requests of a call that a SIPp got, as they came.
+    pub fn numbers_of(&self, who: &str) -> Vec<u32> {
+        let messages = std::fs::read_to_string(self.peers.join(who).join("messages")).unwrap_or_default();
+        let received = messages.split("-----------").filter(|message| message.contains("message received"));
+        let numbers = received.filter_map(|message| {
+            let line = message.lines().find_map(|line| line.strip_prefix("CSeq:"))?;
+            let (number, method) = line.trim().split_once(' ')?;
+            (message.contains(&format!("\n{method} sip:")) && method != "ACK").then(|| number.parse().unwrap())
+        });
+        numbers.collect()
     }
 
     /// Whether a SIPp has sent a message with this in it.
@@ -229,6 +269,14 @@ impl Exchange {
             (ended.len() >= wanted).then_some(ended)
         })
         .await
+    }
+
+    /// Waits until the silent carrier of this case has been sent something.
+    pub async fn is_called(&self, name: &str) {
+        let stage = self.stages.iter().find(|stage| stage.case.name == name).unwrap();
+        let Player::Silent(socket) = &stage.carrier else { panic!("no silent carrier") };
+        socket.set_nonblocking(true).unwrap();
+        until("a call of the silent carrier", SOON, || socket.recv(&mut [0; 4_096]).ok()).await;
     }
 
     /// Ends the daemon, whatever is left to do.
@@ -276,10 +324,14 @@ fn local_time(head: &str) -> DateTime<Utc> {
 }
 
 fn trunk_settings(case: &Case, port: u16) -> String {
-    let Case { name, trunk, closed_first, host, .. } = case;
+    let Case { name, trunk, closed_first, host, domain, .. } = case;
     let first = if *closed_first { format!("127.0.0.1:{},", ports::free()) } else { String::new() };
     let options = if trunk.contains("options_seconds") { "" } else { "options_seconds = 0" };
-    format!("[trunks.{name}]\nkind = \"sip\"\naddress = \"{first}{host}:{port}\"\n{options}\n{trunk}")
+    let place = match domain.is_empty() {
+        true => format!("address = \"{first}{host}:{port}\""),
+        false => format!("domain = \"{domain}\""),
+    };
+    format!("[trunks.{name}]\nkind = \"sip\"\n{place}\n{options}\n{trunk}")
 }
 
 /// An agent that listens on this port.
@@ -301,4 +353,16 @@ pub fn row(index: usize) -> Value {
 pub fn sip_settings() -> String {
     let port = ports::free();
     format!("[sip]\nbind = \"udp:127.0.0.1:{port},tcp:127.0.0.1:{port}\"\n")
+}
+
+/// The same, listening for TLS too, with the certificate of this name in the folder: a carrier over TLS finds us where we say.
+pub fn secure_sip_settings(folder: &Path, name: &str) -> String {
+    let (port, secure) = (ports::free(), ports::free());
+    let file = |ending: &str| folder.join(format!("{name}.{ending}"));
+    format!(
+        "[sip]\nbind = \"udp:127.0.0.1:{port},tcp:127.0.0.1:{port},tls:127.0.0.1:{secure}\"\n\
+         certificate_file = {:?}\nkey_file = {:?}\n",
+        file("pem"),
+        file("key")
+    )
 }

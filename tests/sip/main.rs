@@ -7,12 +7,15 @@
 mod harness;
 
 mod absence;
+mod adoption;
 mod audio;
 mod cases;
 mod certificate;
 mod domain;
 mod endings;
 mod exchange;
+mod kamailio;
+mod length;
 mod names;
 mod namespace;
 mod pace;
@@ -25,3 +28,4 @@ mod stop;
 mod survival;
 mod tone;
 mod tools;
+mod trust;

@@ -20,11 +20,19 @@ pub struct Service {
     pub target: &'static str,
 }
 
+/// What a name server knows. All targets are the loopback.
+#[derive(Debug, Clone, Default)]
+pub struct Zone {
+    pub services: Vec<(&'static str, Vec<Service>)>,
+    pub hosts: Vec<(&'static str, Ipv4Addr)>,
+    /// Of names that end so it says that it failed.
+    pub failing: Option<&'static str>,
+}
+
 /// A name server that runs until this is dropped.
 pub struct NameServer {
     pub port: u16,
-    /// The name of the service, and its servers. All targets are the loopback.
-    zone: Arc<Mutex<(&'static str, Vec<Service>)>>,
+    zone: Arc<Mutex<Zone>>,
     serving: JoinHandle<()>,
 }
 
@@ -35,25 +43,29 @@ impl Drop for NameServer {
 }
 
 impl NameServer {
-    pub async fn start(service: &'static str, servers: Vec<Service>) -> Self {
+    pub async fn start(zone: Zone) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let port = socket.local_addr().unwrap().port();
-        let zone = Arc::new(Mutex::new((service, servers)));
+        let zone = Arc::new(Mutex::new(zone));
         let known = zone.clone();
         let serving = tokio::spawn(async move {
             let mut query = [0; 1_500];
             while let Ok((length, from)) = socket.recv_from(&mut query).await {
-                let (service, servers) = known.lock().unwrap().clone();
-                let answer = answer(&query[..length], service, &servers);
+                let answer = answer(&query[..length], &known.lock().unwrap());
                 socket.send_to(&answer, from).await.unwrap();
             }
         });
         Self { port, zone, serving }
     }
 
-    /// The service has these servers from now on.
-    pub fn change(&self, servers: Vec<Service>) {
-        self.zone.lock().unwrap().1 = servers;
+    /// It knows this from now on.
+    pub fn change(&self, zone: Zone) {
+        *self.zone.lock().unwrap() = zone;
+    }
+
+    /// The settings of a daemon that asks it.
+    pub fn settings(&self) -> String {
+        format!("dns = \"127.0.0.1:{}\"\n", self.port)
     }
 
     /// It answers nobody from now on.
@@ -62,8 +74,16 @@ impl NameServer {
     }
 }
 
+impl Zone {
+    fn address(&self, name: &str) -> Option<Ipv4Addr> {
+        let targets = self.services.iter().flat_map(|(_, servers)| servers).map(|server| server.target);
+        let targets = targets.map(|target| (target, Ipv4Addr::LOCALHOST));
+        self.hosts.iter().copied().chain(targets).find(|(host, _)| *host == name).map(|(_, address)| address)
+    }
+}
+
 /// The answer to a query of one question (RFC 1035, section 4).
-fn answer(query: &[u8], service: &str, servers: &[Service]) -> Vec<u8> {
+fn answer(query: &[u8], zone: &Zone) -> Vec<u8> {
     let (mut name, mut at) = (String::new(), 12);
     while query[at] > 0 {
         let end = at + 1 + usize::from(query[at]);
@@ -71,14 +91,21 @@ fn answer(query: &[u8], service: &str, servers: &[Service]) -> Vec<u8> {
         at = end;
     }
     let (kind, question) = (u16::from_be_bytes([query[at + 1], query[at + 2]]), &query[12..at + 5]);
-    let records: Vec<Vec<u8>> = match kind {
-        SRV if name == service => servers.iter().map(service_record).collect(),
-        A if servers.iter().any(|server| server.target == name) => vec![Ipv4Addr::LOCALHOST.octets().into()],
+    let servers = zone.services.iter().filter(|(service, _)| *service == name).flat_map(|(_, servers)| servers);
+    let services: Vec<Vec<u8>> = servers.map(service_record).collect();
+    let addresses = zone.address(&name).map(|address| address.octets().to_vec());
+    // A response, recursion wanted and there; SERVFAIL is 2, NXDOMAIN is 3.
+    let failure = match () {
+        () if zone.failing.is_some_and(|end| name.ends_with(end)) => 2,
+        () if services.is_empty() && addresses.is_none() => 3,
+        () => 0,
+    };
+    let records = match kind {
+        SRV => services,
+        A => addresses.into_iter().collect(),
         _ => Vec::new(),
     };
-    let exists = name == service || servers.iter().any(|server| server.target == name);
-    // A response, recursion wanted and there; NXDOMAIN is 3.
-    let flags = 0x8180_u16 | if exists { 0 } else { 3 };
+    let flags = 0x8180_u16 | failure;
     let counts = [1, u16::try_from(records.len()).unwrap(), 0, 0];
     let mut answer = query[..2].to_vec();
     answer.extend(flags.to_be_bytes());

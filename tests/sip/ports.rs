@@ -1,7 +1,7 @@
 //! Ports for peers: below those that the system hands out by itself, so that nobody takes one between its choice and its
 //! use.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 const LOWEST: u16 = 10_000;
@@ -26,4 +26,14 @@ pub fn free() -> u16 {
             return first;
         }
     }
+}
+
+/// An address of the loopback where nobody has this port.
+#[allow(dead_code, reason = "each test binary uses its own part")]
+pub fn address_with(port: u16) -> Ipv4Addr {
+    let begin = std::process::id().to_be_bytes();
+    let addresses = (1..=u8::MAX).map(|last| Ipv4Addr::new(127, 1 + begin[2] % 200, begin[3], last));
+    let mut free = addresses.skip_while(|address| UdpSocket::bind((*address, port)).is_err());
+    let taken = usize::from(TAKEN.fetch_add(1, Ordering::Relaxed) % 100);
+    free.nth(taken).unwrap()
 }

@@ -1,83 +1,14 @@
 //! A trunk behind a real proxy, Kamailio: credentials are asked for, and every request of a dialog has to take its route. Over
 //! UDP, TCP and TLS.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::cases::{Table, answered, assert_tells, case};
 use crate::exchange::{Case, Exchange};
-use crate::harness::patience::{SOON, until};
 use crate::harness::site::folder;
+use crate::kamailio::{Door, Kamailio, Ports};
 use crate::sipp::play;
-use crate::{certificate, ports, tools};
-
-/// How the lines begin that `proxy.cfg` writes of each call.
-const NOTES: [&str; 4] = ["RELAYED ", "WITHIN ", "MATCHED ", "REFUSED "];
-
-/// A running Kamailio; its children end with it.
-struct Proxy {
-    child: Child,
-    folder: PathBuf,
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        // Fails when it has ended already, which is as good.
-        kill_process(Pid::from_child(&self.child), Signal::TERM).ok();
-        drop(self.child.wait());
-    }
-}
-
-/// The ports that it listens on.
-struct Ports {
-    udp: u16,
-    tcp: u16,
-    tls: u16,
-    /// For the phones.
-    inside: u16,
-}
-
-impl Proxy {
-    async fn start(folder: &Path, ports: &Ports) -> Self {
-        certificate::issue(folder);
-        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sip/proxy.cfg");
-        let mut settings = fs::read_to_string(template).unwrap();
-        for (name, port) in
-            [("@UDP@", ports.udp), ("@TCP@", ports.tcp), ("@TLS@", ports.tls), ("@INSIDE@", ports.inside)]
-        {
-            settings = settings.replace(name, &port.to_string());
-        }
-        fs::write(folder.join("proxy.cfg"), settings).unwrap();
-        let log = File::create(folder.join("log")).unwrap();
-        let child = Command::new(tools::path("kamailio"))
-            .current_dir(folder)
-            .args(["-f", "proxy.cfg", "-m", "32", "-M", "8", "-P", "pid", "-Y", ".", "-w", ".", "-DD", "-E"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let proxy = Self { child, folder: folder.to_owned() };
-        let listens = || std::net::TcpStream::connect(("127.0.0.1", ports.tls)).ok();
-        until(&format!("Kamailio to listen ({})", folder.display()), SOON, listens).await;
-        proxy
-    }
-
-    /// What it wrote down of the call with this id.
-    fn noted(&self, call: &str) -> Vec<String> {
-        let log = fs::read_to_string(self.folder.join("log")).unwrap();
-        let about = |line: &&str| line.contains(call) && NOTES.iter().any(|note| line.contains(note));
-        let note = |line: &str| {
-            let from = NOTES.iter().find_map(|note| line.find(note)).unwrap_or_default();
-            line[from..].trim_end().trim_end_matches(call).trim_end().to_owned()
-        };
-        log.lines().filter(about).map(note).collect()
-    }
-}
+use crate::{certificate, ports};
 
 /// What happens on the trunk over one transport, in three calls.
 fn calls_over(transport: &'static str, port: u16, more: &str) -> Table {
@@ -112,11 +43,12 @@ fn expected_notes(case: &Case) -> Vec<&'static str> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_through_a_proxy_take_its_route_and_are_taken_back_behind_it() {
     let folder = folder("proxy-kamailio");
-    let ports = Ports { udp: ports::free(), tcp: ports::free(), tls: ports::free(), inside: ports::free() };
-    let proxy = Proxy::start(&folder, &ports).await;
+    certificate::issue(&folder);
+    let (ports, door) = (Ports::free(), Door::free());
+    let proxy = Kamailio::start(&folder, &ports, &[door]).await;
     let authority = format!("ca_file = {:?}", folder.join("ca.pem"));
     let over =
-        [calls_over("udp", ports.udp, ""), calls_over("tcp", ports.tcp, ""), calls_over("tls", ports.tls, &authority)];
+        [calls_over("udp", ports.udp, ""), calls_over("tcp", ports.tcp, ""), calls_over("tls", door.port, &authority)];
     let table = over.concat();
     let cases: Vec<Case> = table.iter().map(|(case, _)| *case).collect();
     let exchange = Exchange::open("proxy", &cases).await;

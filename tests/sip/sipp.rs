@@ -2,6 +2,7 @@
 //! does not do what the scenario expects. Bounded in time, ended by its pid.
 
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Script {
     /// How many calls it has.
     pub calls: u32,
     pub tcp: bool,
+    /// Its address, one of the loopback's.
+    pub address: Ipv4Addr,
     /// It has thousands of calls: it keeps no messages, and lives longer.
     pub under_load: bool,
 }
@@ -52,6 +55,7 @@ pub const fn play(scenario: &'static str) -> Script {
         life_seconds: LIFE_SECONDS,
         calls: 1,
         tcp: false,
+        address: Ipv4Addr::LOCALHOST,
         under_load: false,
     }
 }
@@ -95,6 +99,10 @@ impl Script {
 
     pub const fn over_tcp(self) -> Self {
         Self { tcp: true, ..self }
+    }
+
+    pub const fn at(self, address: Ipv4Addr) -> Self {
+        Self { address, ..self }
     }
 
     /// What depends on how many calls it has. Its own limit on calls at once would stop it at thousands.
@@ -157,7 +165,7 @@ impl Sipp {
                 "-sf",
                 "scenario.xml",
                 "-i",
-                "127.0.0.1",
+                &script.address.to_string(),
                 "-p",
                 &port.to_string(),
                 "-mp",
@@ -194,7 +202,8 @@ impl Sipp {
     /// By the system's tables: to try the port would be to take it away for that moment.
     fn is_listening(&self) -> bool {
         let (table, state) = if self.script.tcp { ("/proc/net/tcp", "0A") } else { ("/proc/net/udp", "07") };
-        let local = format!("0100007F:{:04X} 00000000:0000 {state}", self.port);
+        let address = u32::from_le_bytes(self.script.address.octets());
+        let local = format!("{address:08X}:{:04X} 00000000:0000 {state}", self.port);
         fs::read_to_string(table).unwrap().contains(&local)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::cases::{answered, assert_tells, case};
-use crate::exchange::Exchange;
+use crate::exchange::{Case, Exchange, Other};
 use crate::harness::patience::{SOON, until};
 use crate::sipp::play;
 use crate::survival::all_joined;
@@ -40,4 +40,20 @@ async fn a_stop_leaves_what_talks_to_the_next_daemon() {
         json!({"result": "ANSWERED", "hangupBy": "SYSTEM", "talkSeconds": 10, "counted": true, "final": true});
     assert_tells(exchange.ended("talking").await[0].data(), "talking", &limited);
     exchange.close().await;
+}
+
+/// The grace, 64*T1 for the trunk that says nothing, and a little.
+const GIVEN_UP: Duration = Duration::from_secs(45);
+
+/// It must not be cancelled before the trunk has said anything, and the callee must not pay for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_waits_until_a_silent_trunk_is_given_up() {
+    let case = Case { carrier: Other::Silent, ..case("silent", play("refuses")) };
+    let mut exchange = Exchange::open("silent-stop", &[case]).await;
+    exchange.is_called("silent").await;
+    exchange.site.daemon.terminate();
+    assert_eq!(exchange.site.daemon.exit(GIVEN_UP).await.code(), Some(0), "the stop is clean");
+    exchange.site.ledger.settle().await;
+    let uncounted = json!({"result": "CANCEL", "scope": "LOCAL", "counted": false, "final": false, "answeredAt": null});
+    assert_tells(exchange.ended("silent").await[0].data(), "silent", &uncounted);
 }

@@ -2,6 +2,7 @@
 //!
 //! It can be written down and read again: nothing in it belongs to this process. It makes requests and sends none.
 
+use percent_encoding::percent_decode_str;
 use rsipstack::sip::{Header as Line, HeadersExt, Method, Request, Response, ToTypedHeader, Uri, Version};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -73,8 +74,8 @@ impl Dialog {
     /// Takes over the other side's address alone: a response within the dialog changes no route.
     pub fn retarget(&mut self, response: &Response) {
         // Without a Contact the address that was called stays the target.
-        if let Some(uri) = response.contact_header().ok().and_then(|contact| contact.typed().ok()) {
-            self.target = uri.uri.to_string();
+        if let Some(contact) = response.contact_header().ok().filter(|contact| contact.typed().is_ok()) {
+            uri_within(contact.value()).clone_into(&mut self.target);
         }
         if !response.body.is_empty() {
             self.remote_sdp = Some(String::from_utf8_lossy(&response.body).into_owned());
@@ -137,7 +138,7 @@ impl Dialog {
             Line::CSeq(format!("{number} {method}").into()),
         ];
         headers.extend(self.routes.iter().map(|route| Line::Route(route.clone().into())));
-        let uri = Uri::try_from(self.target.as_str()).unwrap_or_default();
+        let uri = request_uri(&self.target);
         Request { method, uri, headers: headers.into(), body: Vec::new(), version: Version::V2 }
     }
 
@@ -149,6 +150,32 @@ impl Dialog {
             request.headers.push(Line::Other(name.clone(), value.clone()));
         }
     }
+}
+
+/// The URI of an address like `"name" <sip:user@host>;param`; without brackets the parameters are not the URI's (RFC 3261,
+/// section 20.10).
+fn uri_within(address: &str) -> &str {
+    match address.rsplit_once('<') {
+        Some((_, rest)) => rest.split_once('>').map_or(rest, |(uri, _)| uri),
+        None => address.split(';').next().unwrap_or(address).trim(),
+    }
+}
+
+/// What stands in a request line. The library leaves a user part as it reads it and escapes it when it writes it, so that what
+/// was escaped would be escaped twice. Headers have no place there (RFC 3261, section 19.1.1).
+fn request_uri(text: &str) -> Uri {
+    let mut uri = Uri::try_from(text).unwrap_or_default();
+    uri.headers.clear();
+    if let Some(auth) = &mut uri.auth {
+        auth.user = unescaped(&auth.user);
+        auth.password = auth.password.as_deref().map(unescaped);
+    }
+    uri
+}
+
+/// Text stays as it is where its escapes make no text.
+fn unescaped(text: &str) -> String {
+    percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Into::into)
 }
 
 /// What may be sent to us within a dialog.

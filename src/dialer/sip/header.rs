@@ -3,6 +3,8 @@
 //!
 //! Must not know what the headers mean; it only makes names and values that a line of a message can hold.
 
+use crate::domain::agent::is_signalling;
+
 /// Bytes of one value; more would not fit into a datagram with everything else.
 const LONGEST_VALUE: usize = 1_024;
 
@@ -13,49 +15,11 @@ pub struct Header {
     pub value: String,
 }
 
-/// Headers that the signalling itself needs, which no agent's record may set.
-const RESERVED: [&str; 33] = [
-    "via",
-    "v",
-    "from",
-    "f",
-    "to",
-    "t",
-    "call-id",
-    "i",
-    "cseq",
-    "contact",
-    "m",
-    "max-forwards",
-    "route",
-    "record-route",
-    "content-length",
-    "l",
-    "content-type",
-    "c",
-    "content-encoding",
-    "e",
-    "authorization",
-    "proxy-authorization",
-    "require",
-    "proxy-require",
-    "supported",
-    "k",
-    "allow",
-    "user-agent",
-    "session-expires",
-    "x",
-    "min-se",
-    "rack",
-    "rseq",
-];
-
 impl Header {
     /// `None` for what cannot be a header of ours: no name, or one that the signalling itself needs.
     pub fn new(name: &str, value: &str) -> Option<Self> {
         let name = token(name);
-        let reserved = RESERVED.contains(&name.to_ascii_lowercase().as_str());
-        (!name.is_empty() && !reserved).then(|| Self { name, value: line(value) })
+        (!name.is_empty() && !is_signalling(&name)).then(|| Self { name, value: line(value) })
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::dialog::ALLOWED;
 use super::leg::Signal;
+use super::message;
 use crate::domain::classification::FinalResponse;
 
 /// What identifies a dialog of ours: Call-ID and our tag.
@@ -64,11 +65,14 @@ impl Legs {
         self.seats().len()
     }
 
-    pub fn leave(&self, key: &Key) {
+    /// False where it is left to whoever follows.
+    pub fn leave(&self, key: &Key) -> bool {
         let mut seats = self.seats();
-        if seats.get(key).is_some_and(|seat| !seat.silent) {
+        let leaves = seats.get(key).is_none_or(|seat| !seat.silent);
+        if leaves {
             seats.remove(key);
         }
+        leaves
     }
 
     /// Nothing that comes for this leg is answered any more.
@@ -202,15 +206,18 @@ pub(super) async fn serve(mut requests: mpsc::UnboundedReceiver<Transaction>, le
     while let Some(transaction) = requests.recv().await {
         let within = tag_of(&transaction.original, true).is_some();
         if transaction.original.version != Version::V2 {
-            answer(transaction, StatusCode::VersionNotSupported);
+            answer_once(transaction, StatusCode::VersionNotSupported);
             continue;
         }
         match (within, transaction.original.method) {
-            (false, Method::Options) => answer(transaction, StatusCode::OK),
+            (false, Method::Options) => answer_once(transaction, StatusCode::OK),
             // Nobody calls this daemon.
-            (false, _) => answer(transaction, StatusCode::MethodNotAllowed),
+            (false, _) => answer_once(transaction, StatusCode::MethodNotAllowed),
             (true, _) => match legs.admit(&transaction.original) {
                 Ok((key, signals)) => deliver(transaction, key, &signals, &legs),
+                Err(Refused::With(status @ StatusCode::CallTransactionDoesNotExist)) => {
+                    answer_once(transaction, status)
+                }
                 Err(Refused::With(status)) => answer(transaction, status),
                 Err(Refused::Unheard) => drop(transaction),
             },
@@ -244,6 +251,40 @@ fn reasons(request: &Request) -> FinalResponse {
         Header::Reason(reason) => said.with_reason(reason.value()),
         _ => said,
     })
+}
+
+/// Answers a request that belongs to no call, and keeps nothing of it: each one that comes gets one response (RFC 3261,
+/// section 8.2.7), so that nobody can have a third party sent more than he sends himself.
+fn answer_once(transaction: Transaction, status: StatusCode) {
+    let (request, endpoint) = (transaction.original.clone(), transaction.endpoint_inner.clone());
+    let Some(connection) = transaction.connection.clone() else { return };
+    drop(transaction);
+    tokio::spawn(async move {
+        let mut response = endpoint.make_response(&request, status, None);
+        response.headers.push(Header::Allow(ALLOWED.into()));
+        if let Some(tag) = stateless_tag(&request) {
+            for header in response.headers.iter_mut() {
+                if let Header::To(to) = header {
+                    *to = format!("{};tag={tag}", to.value()).into();
+                }
+            }
+        }
+        let to = match connection.is_reliable() {
+            true => None,
+            false => endpoint.get_destination_from_request(&request).await,
+        };
+        if let Err(error) = connection.send(response.into(), to.as_ref()).await {
+            tracing::debug!(%error, "a request was not answered");
+        }
+    });
+}
+
+/// The same for a request and its repetitions, since nothing is kept of it. `None`: it has one.
+fn stateless_tag(request: &Request) -> Option<String> {
+    let (call_id, branch) = (request.call_id_header().ok()?.value(), message::branch(request)?);
+    let name = format!("{call_id} {branch}");
+    let tag = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes());
+    tag_of(request, true).is_none().then(|| tag.simple().to_string())
 }
 
 fn answer(mut transaction: Transaction, status: StatusCode) {

@@ -110,10 +110,26 @@ impl Answers {
         }
     }
 
+    /// Nobody is left who would acknowledge its answer: when that is repeated, it is hung up.
+    pub fn abandon(&self, call_id: &str, number: u32) {
+        if let Some(entry) = self.entries().get_mut(&(call_id.to_owned(), number))
+            && matches!(entry.state, State::Answered(_))
+        {
+            entry.state = State::Closed;
+            entry.forget_at = Some(Instant::now() + REPEATS);
+        }
+    }
+
     /// Forgets what cannot be asked for any more.
     pub fn sweep(&self) {
         let now = Instant::now();
         self.entries().retain(|_, entry| entry.forget_at.is_none_or(|at| at > now));
+    }
+
+    /// How many would be remembered for ever if nothing more came.
+    #[cfg(test)]
+    pub fn endless(&self) -> usize {
+        self.entries().values().filter(|entry| entry.forget_at.is_none()).count()
     }
 
     /// How many there are.

@@ -3,28 +3,23 @@
 //! It knows how a leg is set up, changed and ended, and not what the other leg does: the bridge decides. Whatever state
 //! it is in, `release` ends it and waits for the other side's last word.
 
+mod kept;
+
 use std::sync::Arc;
 
-use rsipstack::sip::{Method, Response};
-use serde::{Deserialize, Serialize};
+use rsipstack::sip::{Request, Response};
 use tokio::sync::mpsc;
 
 use super::dialog::Dialog;
 use super::header::Header;
 use super::incoming::{Key, PeerOffer};
 use super::invite::{self, CancelHandle, Outgoing};
-use super::message::Reply;
+use super::message::{self, Reply};
 use super::stack::{Path, Stack};
 use super::voice;
 use crate::domain::classification::FinalResponse;
 use crate::settings::Credentials;
-
-/// How many requests may have been sent in a dialog since it was written down; a CSeq may rise by more than one (RFC 3261,
-/// section 12.2.2).
-const UNRECORDED: u32 = 8;
-
-/// What says that there is no such dialog any more (RFC 3261, section 12.2.1.2).
-const GONE: [u16; 2] = [408, 481];
+pub use kept::KeptLeg;
 
 /// What happens to a leg, as those tell it who watch the wire.
 #[derive(Debug)]
@@ -86,21 +81,29 @@ pub struct Invitation {
     pub credentials: Option<Credentials>,
 }
 
+impl Invitation {
+    fn begin(&self, stack: &Stack, path: &Path) -> (Dialog, Request) {
+        let Self { call_id, uri, from, from_domain, offer, headers, .. } = self;
+        let mut dialog = stack.dialog(path, call_id, (from, uri));
+        if let Some(domain) = from_domain {
+            dialog.local = format!("<sip:{from}@{domain}>");
+        }
+        let request = dialog.invite(offer.as_deref(), headers);
+        (dialog, request)
+    }
+
+    /// How long its INVITE is, sent over this path.
+    pub fn length(&self, stack: &Stack, path: &Path) -> usize {
+        self.begin(stack, path).1.to_string().len()
+    }
+}
+
 /// What the other side said at the end of a leg.
 #[derive(Debug, Default)]
 pub struct LastWord {
     /// To an INVITE that was taken back.
     pub to_invite: Option<Reply>,
     pub to_bye: Option<Reply>,
-}
-
-/// A leg that is up, as it is written down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptLeg {
-    pub dialog: Dialog,
-    /// Whether the first ACK carried our answer, or has to.
-    offerless: bool,
-    acknowledged: bool,
 }
 
 /// One leg.
@@ -122,19 +125,25 @@ pub struct Leg {
 
 impl Drop for Leg {
     fn drop(&mut self) {
-        self.stack.legs.leave(&self.key);
+        if !self.stack.legs.leave(&self.key) {
+            return;
+        }
+        // An answer may have come that nobody looked at any more.
+        self.signals.close();
+        while let Ok(signal) = self.signals.try_recv() {
+            if let Signal::Final(response) = signal {
+                self.abandon(&response);
+            }
+        }
+        self.stack.answers.abandon(&self.dialog.call_id, self.dialog.invite_sequence);
     }
 }
 
 impl Leg {
     /// Sends the INVITE over `path`. `None`: nothing was sent.
     pub async fn invite(stack: &Arc<Stack>, path: Path, invitation: Invitation) -> Option<Self> {
-        let Invitation { call_id, uri, from, from_domain, offer, headers, credentials } = invitation;
-        let mut dialog = stack.dialog(&path, &call_id, (&from, &uri));
-        if let Some(domain) = from_domain {
-            dialog.local = format!("<sip:{from}@{domain}>");
-        }
-        let request = dialog.invite(offer.as_deref(), &headers);
+        let (dialog, request) = invitation.begin(stack, &path);
+        let Invitation { offer, credentials, .. } = invitation;
         let (sender, signals) = mpsc::unbounded_channel();
         let key = (dialog.call_id.clone(), dialog.local_tag.clone());
         stack.legs.enter(key.clone(), sender.clone());
@@ -152,56 +161,6 @@ impl Leg {
         };
         leg.cancel = Some(leg.send(request).await?);
         Some(leg)
-    }
-
-    /// Goes on with a leg that another run of the daemon left up.
-    pub fn resume(stack: &Arc<Stack>, kept: KeptLeg, credentials: Option<Credentials>) -> Self {
-        let KeptLeg { mut dialog, offerless, acknowledged } = kept;
-        // Requests that were sent after it was written down have used up numbers.
-        dialog.local_sequence += UNRECORDED;
-        let (sender, signals) = mpsc::unbounded_channel();
-        let key = (dialog.call_id.clone(), dialog.local_tag.clone());
-        stack.legs.enter(key.clone(), sender.clone());
-        stack.legs.confirm(&key, &dialog.remote_tag_now());
-        let state = if acknowledged { State::Up } else { State::Answered };
-        let (stack, cancel) = (stack.clone(), None);
-        Self { stack, dialog, path: None, state, offerless, credentials, key, sender, signals, cancel }
-    }
-
-    /// Finds the way to the other side again, and acknowledges once more what it may still repeat.
-    pub async fn recall(&mut self) {
-        let Some(path) = self.way().await else { return };
-        self.dialog.sent_by = self.stack.sent_by(&path);
-        if self.state != State::Up {
-            return;
-        }
-        let answer = self.dialog.local_sdp.as_deref().filter(|_| self.offerless);
-        self.stack.answers.recall(&self.dialog, answer, (&path, UNRECORDED));
-    }
-
-    /// What has to be written down so that the leg can be resumed.
-    pub fn keep(&self) -> KeptLeg {
-        let acknowledged = self.state != State::Answered;
-        KeptLeg { dialog: self.dialog.clone(), offerless: self.offerless, acknowledged }
-    }
-
-    /// Asks whether the other side still knows the dialog: its hang-up may have been heard by nobody. If it does not, that
-    /// comes as an event.
-    pub async fn probe(&mut self) {
-        let Some(path) = self.way().await else { return };
-        let (stack, signals) = (self.stack.clone(), self.sender.clone());
-        let question = self.dialog.question(Method::Options);
-        tokio::spawn(async move {
-            let reply = stack.ask(question, &path, None).await;
-            if reply.local || GONE.contains(&reply.status) {
-                drop(signals.send(Signal::HungUp(reply.response)));
-            }
-        });
-    }
-
-    /// Leaves the other side to whoever follows at this address: nothing that it sends is answered any more.
-    pub fn hand_over(self) {
-        self.stack.legs.fall_silent(&self.key);
     }
 
     /// The way of the next request: a connection may have been closed meanwhile.
@@ -292,7 +251,17 @@ impl Leg {
                 Some(Event::Reoffered(reply))
             }
             State::Inviting => Some(self.fail(reply)),
-            State::Answered | State::Up | State::Gone => None,
+            State::Answered | State::Up | State::Gone => {
+                self.abandon(response);
+                None
+            }
+        }
+    }
+
+    /// It came too late for anybody to acknowledge it.
+    fn abandon(&self, response: &Response) {
+        if let Some((call_id, number, _)) = message::identity(response) {
+            self.stack.answers.abandon(&call_id, number);
         }
     }
 
@@ -372,3 +341,6 @@ impl Leg {
         last
     }
 }
+
+#[cfg(test)]
+mod tests;

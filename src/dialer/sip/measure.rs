@@ -4,13 +4,16 @@ use super::line::Line;
 use super::lock;
 use super::stack::Stack;
 use crate::telemetry::metrics::{
-    Metric, Metrics, SIP_ANSWERS, SIP_CALLS, SIP_DIALOGS, SIP_TRANSACTIONS, TRUNK_PAUSED, TRUNK_SLOWED,
+    Metric, Metrics, SIP_ANSWERS, SIP_CALLS, SIP_DIALOGS, SIP_TRANSACTIONS, TRUNK_PAUSED, TRUNK_SERVERS, TRUNK_SLOWED,
 };
 
 impl Line {
     pub(super) fn measure(&self, metrics: &Metrics) {
         let trunk = [self.trunk.0.as_str()];
         set(metrics, (&SIP_CALLS, &trunk), lock(&self.up).len());
+        let (up, all) = self.servers.count();
+        set(metrics, (&TRUNK_SERVERS, &[trunk[0], "up"]), up);
+        set(metrics, (&TRUNK_SERVERS, &[trunk[0], "down"]), all - up);
         set(metrics, (&TRUNK_PAUSED, &trunk), usize::from(self.gate.is_paused()));
         metrics.gauge(&TRUNK_SLOWED, &trunk).set(self.gate.pace().map_or(0.0, f64::from));
     }

@@ -11,6 +11,7 @@ mod dialog;
 mod doorway;
 mod framing;
 mod gate;
+mod handshake;
 mod header;
 mod incoming;
 mod inspector;
@@ -93,7 +94,7 @@ impl SipDialer {
         clock: Arc<dyn Clock>,
         metrics: &Metrics,
     ) -> Self {
-        let servers = Servers::look_after(&settings, stack, &trunk.0);
+        let servers = Servers::look_after(&settings, stack, &trunk);
         let setup = metrics.histogram(&CALL_SETUP, &[&trunk.0]);
         let gate = Gate::new(trunk.clone(), settings.capacity.max_cps, Instant::now());
         Self(Arc::new(Line {
@@ -157,7 +158,7 @@ pub async fn probe(settings: &Settings) -> std::io::Result<Vec<Probe>> {
     let mut probes = Vec::new();
     for (trunk, settings) in &settings.trunks {
         let Trunk::Sip(settings) = settings else { continue };
-        for server in Servers::at_once(settings, &stack).await.in_order() {
+        for server in Servers::at_once(settings, &stack, trunk).await.in_order() {
             let answer = server.ping(&stack).await.map_err(|error| error.to_string());
             probes.push(Probe { trunk: trunk.clone(), server: server.peer.to_string(), answer });
         }
@@ -175,7 +176,7 @@ impl Dialer for SipDialer {
     }
 
     fn resume(&self, left: LeftCall) -> Option<PlacedCall> {
-        let LeftCall { call, dialogs, silence } = left;
+        let LeftCall { call, dialogs, silence, .. } = left;
         let kept: KeptCall = serde_json::from_value(dialogs)
             .inspect_err(|error| tracing::error!(%call, %error, "the dialogs of a call that is up cannot be read"))
             .ok()?;

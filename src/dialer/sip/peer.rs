@@ -5,6 +5,7 @@
 use rsipstack::sip::Uri;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::ids::TrunkName;
 use crate::settings;
 
 /// How a peer is reached.
@@ -57,12 +58,26 @@ pub struct Peer {
     /// A name or an address, the latter without brackets.
     pub host: String,
     pub port: u16,
+    /// The trunk by whose certificates it is spoken to over TLS: two trunks at one server do not share a connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<TrunkName>,
 }
 
 impl Peer {
     pub fn new(transport: Transport, host: &str, port: Option<u16>) -> Self {
         let host = host.trim_matches(['[', ']']).to_owned();
-        Self { transport, host, port: port.unwrap_or(transport.default_port()) }
+        Self { transport, host, port: port.unwrap_or(transport.default_port()), trunk: None }
+    }
+
+    /// The same as a server of this trunk.
+    pub fn of_trunk(self, trunk: &TrunkName) -> Self {
+        let trunk = (self.transport == Transport::Tls).then(|| trunk.clone());
+        Self { trunk, ..self }
+    }
+
+    /// Whether both are in the same place, whoever speaks to them.
+    pub fn is_where(&self, other: &Self) -> bool {
+        (self.transport, &self.host, self.port) == (other.transport, &other.host, other.port)
     }
 
     /// The URI of somebody whom this server can reach.

@@ -3,6 +3,7 @@
 //!
 //! Must not be asked by a call: a name server may take seconds.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -37,8 +38,10 @@ pub struct Found {
 /// The servers of a domain are not known.
 #[derive(Debug, thiserror::Error)]
 pub enum Unresolved {
-    #[error("the name server was of no help")]
+    #[error("the name server was of no help: {0}")]
     Failed(#[from] NetError),
+    #[error("the system does not know the name either: {0}")]
+    Unknown(#[from] io::Error),
     #[error("the domain says that it has no such service")]
     Refused,
     #[error("its names have no address that we can use")]
@@ -80,6 +83,20 @@ impl Resolver {
         found.servers.truncate(MOST);
         found.fresh = found.fresh.clamp(FRESH[0], FRESH[1]);
         if found.servers.is_empty() { Err(Unresolved::Homeless) } else { Ok(found) }
+    }
+
+    /// Where a domain's servers are if it has no records of them, by the system's own look-up: it knows names that no name
+    /// server does.
+    pub async fn find_by_system(
+        &self,
+        domain: &str,
+        transport: Transport,
+        usable: impl Fn(IpAddr) -> bool,
+    ) -> Result<Found, Unresolved> {
+        let known = tokio::net::lookup_host((domain, transport.default_port())).await?;
+        let usable = known.filter(|address| usable(address.ip())).take(MOST).enumerate();
+        let servers: Vec<_> = usable.map(|(index, address)| (Rank::in_list(index), address)).collect();
+        if servers.is_empty() { Err(Unresolved::Homeless) } else { Ok(Found { servers, fresh: FRESH[0] }) }
     }
 
     fn open(&self) -> Result<TokioResolver, NetError> {

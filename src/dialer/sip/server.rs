@@ -129,10 +129,16 @@ impl Server {
                 Ok(path) => {
                     let since = Instant::now();
                     tracing::info!(trunk, server = %self.peer, "connected to the trunk's server");
-                    failed = false;
                     path.closed().await;
+                    // At the end all of them are closed, by us.
+                    if stack.strong_count() == 0 {
+                        return;
+                    }
                     if since.elapsed() > GOOD {
                         delays.reset();
+                        failed = false;
+                    } else if !std::mem::replace(&mut failed, true) {
+                        tracing::warn!(trunk, server = %self.peer, "ALARM: a server of the trunk closed its connection early");
                     }
                 }
                 Err(error) if !std::mem::replace(&mut failed, true) => {

@@ -14,6 +14,7 @@ use super::resolver::{Found, Unresolved};
 use super::secure::Trust;
 use super::server::Server;
 use super::stack::Stack;
+use crate::domain::ids::TrunkName;
 use crate::retry::Delays;
 use crate::settings::{SipTrunk, TrunkPlace};
 
@@ -28,16 +29,16 @@ type Ranked = (Rank, Arc<Server>);
 
 impl Servers {
     /// Those of a trunk, which are looked after as long as the stack lives. Those of a domain come a little later.
-    pub fn look_after(settings: &SipTrunk, stack: &Arc<Stack>, trunk: &str) -> Self {
+    pub fn look_after(settings: &SipTrunk, stack: &Arc<Stack>, trunk: &TrunkName) -> Self {
         let servers = Self::default();
         let keeper = Keeper {
             servers: servers.clone(),
             settings: settings.clone(),
             stack: Arc::downgrade(stack),
-            trunk: trunk.to_owned(),
+            trunk: trunk.clone(),
         };
         match &settings.place {
-            TrunkPlace::Servers(_) => keeper.take(stack, listed(settings)),
+            TrunkPlace::Servers(_) => keeper.take(stack, listed(settings, trunk)),
             TrunkPlace::Domain(domain) => {
                 let domain = domain.clone();
                 tokio::spawn(async move { keeper.keep_resolved(&domain).await });
@@ -47,14 +48,15 @@ impl Servers {
     }
 
     /// Those of a trunk at this moment, which nobody looks after.
-    pub async fn at_once(settings: &SipTrunk, stack: &Stack) -> Self {
+    pub async fn at_once(settings: &SipTrunk, stack: &Stack, trunk: &TrunkName) -> Self {
         let servers = match &settings.place {
-            TrunkPlace::Servers(_) => listed(settings),
+            TrunkPlace::Servers(_) => listed(settings, trunk),
             TrunkPlace::Domain(domain) => match look_up(settings, stack, domain).await {
-                Ok(found) => named(settings, domain, &found),
+                Ok(found) => named((settings, trunk), domain, &found),
                 // Whoever asks it is told that it cannot be reached.
                 Err(_) => {
-                    vec![(Rank::in_list(0), Server::new(Peer::new(settings.transport.into(), domain, None), None))]
+                    let peer = Peer::new(settings.transport.into(), domain, None).of_trunk(trunk);
+                    vec![(Rank::in_list(0), Server::new(peer, None))]
                 }
             },
         };
@@ -74,6 +76,13 @@ impl Servers {
         self.now().iter().any(|(_, server)| server.is_reachable())
     }
 
+    /// How many could be called now and answered when they were last asked, and how many there are.
+    pub fn count(&self) -> (usize, usize) {
+        let servers = self.now();
+        let up = servers.iter().filter(|(_, server)| server.is_up() && server.is_reachable()).count();
+        (up, servers.len())
+    }
+
     fn now(&self) -> Vec<Ranked> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -84,31 +93,45 @@ struct Keeper {
     servers: Servers,
     settings: SipTrunk,
     stack: Weak<Stack>,
-    trunk: String,
+    trunk: TrunkName,
 }
 
 impl Keeper {
-    /// Looks the domain's servers up again and again. When that fails, the last ones stay.
+    /// Looks the domain's servers up again and again. When that fails, the last ones stay; where there are none, those stand in
+    /// that the system knows.
     async fn keep_resolved(&self, domain: &str) {
         let (mut delays, mut failed, trunk) = (Delays::up_to(LONGEST_WAIT), false, &self.trunk);
+        let mut known = false;
         loop {
             let Some(stack) = self.stack.upgrade() else { return };
             let wait = match look_up(&self.settings, &stack, domain).await {
                 Ok(found) => {
-                    (failed, delays) = (false, Delays::up_to(LONGEST_WAIT));
-                    self.take(&stack, named(&self.settings, domain, &found));
+                    (known, failed, delays) = (true, false, Delays::up_to(LONGEST_WAIT));
+                    self.take(&stack, named((&self.settings, trunk), domain, &found));
                     found.fresh
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failed, true) {
-                        let error: &dyn std::error::Error = &error;
-                        tracing::warn!(%trunk, domain, error, "ALARM: the servers of the trunk cannot be looked up");
+                        tracing::warn!(%trunk, domain, %error, "ALARM: the servers of the trunk cannot be looked up");
+                    }
+                    if !known && matches!(error, Unresolved::Failed(_)) {
+                        self.stand_in(&stack, domain).await;
                     }
                     delays.next_delay()
                 }
             };
             drop(stack);
             tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Nobody can say whether the domain has records: its addresses are better than no server at all.
+    async fn stand_in(&self, stack: &Stack, domain: &str) {
+        let (trunk, transport) = (&self.trunk, self.settings.transport.into());
+        let found = stack.resolver().find_by_system(domain, transport, |ip| stack.can_use(ip)).await;
+        match found {
+            Ok(found) => self.take(stack, named((&self.settings, trunk), domain, &found)),
+            Err(error) => tracing::debug!(%trunk, domain, %error, "the trunk has no servers"),
         }
     }
 
@@ -122,7 +145,7 @@ impl Keeper {
             let server = same.unwrap_or_else(|| {
                 tracing::info!(trunk = %self.trunk, server = %server.peer, "a server of the trunk");
                 let server = Arc::new(server);
-                server.look_after(&self.stack, &self.trunk, self.settings.options);
+                server.look_after(&self.stack, &self.trunk.0, self.settings.options);
                 server
             });
             known.push((rank, server));
@@ -137,10 +160,10 @@ impl Keeper {
 }
 
 /// The servers that the settings name.
-fn listed(settings: &SipTrunk) -> Vec<(Rank, Server)> {
+fn listed(settings: &SipTrunk, trunk: &TrunkName) -> Vec<(Rank, Server)> {
     let TrunkPlace::Servers(servers) = &settings.place else { return Vec::new() };
     let peer = |(index, server): (usize, &crate::settings::HostPort)| {
-        let peer = Peer::new(settings.transport.into(), &server.host, server.port);
+        let peer = Peer::new(settings.transport.into(), &server.host, server.port).of_trunk(trunk);
         (Rank::in_list(index), Server::new(peer, None))
     };
     servers.iter().enumerate().map(peer).collect()
@@ -151,9 +174,10 @@ async fn look_up(settings: &SipTrunk, stack: &Stack, domain: &str) -> Result<Fou
 }
 
 /// The servers that were found by a domain.
-fn named(settings: &SipTrunk, domain: &str, found: &Found) -> Vec<(Rank, Server)> {
+fn named((settings, trunk): (&SipTrunk, &TrunkName), domain: &str, found: &Found) -> Vec<(Rank, Server)> {
     let server = |(rank, address): &(Rank, SocketAddr)| {
-        let peer = Peer::new(settings.transport.into(), &address.ip().to_string(), Some(address.port()));
+        let peer =
+            Peer::new(settings.transport.into(), &address.ip().to_string(), Some(address.port())).of_trunk(trunk);
         (*rank, Server::new(peer, Some(domain.to_owned())))
     };
     found.servers.iter().map(server).collect()

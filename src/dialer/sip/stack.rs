@@ -37,6 +37,11 @@ const TIMER_C: Duration = Duration::from_secs(600);
 /// A peer that takes longer to accept a connection is not there.
 const CONNECTING: Duration = Duration::from_secs(2);
 
+/// What is longer goes over a connection, if it can (RFC 3261, section 18.1.1).
+const LONGEST_DATAGRAM: usize = 1_300;
+/// A callee hears nothing while a connection is tried.
+const WIDENING: Duration = Duration::from_millis(500);
+
 /// The stack of this process.
 pub struct Stack {
     pub(super) endpoint: EndpointInnerRef,
@@ -161,6 +166,25 @@ impl Stack {
         }
     }
 
+    /// The way of a message of this length: TCP instead of a datagram that the network would cut up (RFC 3261, section 18.1.1),
+    /// where the other side takes a connection and could open one to us.
+    pub async fn wide_enough(&self, path: Path, length: usize) -> Path {
+        if path.peer.transport != Transport::Udp || length <= LONGEST_DATAGRAM {
+            return path;
+        }
+        let peer = Peer { transport: Transport::Tcp, ..path.peer.clone() };
+        let listens = self.binds.iter().any(|bind| Transport::from(bind.transport) == Transport::Tcp);
+        let wide =
+            async { if listens { self.reach(&peer).await } else { Err("sip.bind has no tcp address".to_owned()) } };
+        let reason = match tokio::time::timeout(WIDENING, wide).await {
+            Ok(Ok(wide)) => return wide,
+            Ok(Err(reason)) => reason,
+            Err(_) => "no connection in time".to_owned(),
+        };
+        tracing::warn!(peer = %path.peer, length, reason, "a long message is sent as a datagram, which may get lost");
+        path
+    }
+
     async fn reach(&self, peer: &Peer) -> Result<Path, String> {
         if let Some(path) = self.secure.open_path(peer) {
             return Ok(path);
@@ -257,7 +281,8 @@ impl Stack {
         if let Some(path) = self.secure.open_path(&dialog.peer) {
             return Ok(path);
         }
-        let peer = Peer::of_uri(dialog.next_hop(), dialog.peer.transport).unwrap_or_else(|| dialog.peer.clone());
+        let next = Peer::of_uri(dialog.next_hop(), dialog.peer.transport);
+        let peer = next.filter(|next| !next.is_where(&dialog.peer)).unwrap_or_else(|| dialog.peer.clone());
         match self.path(&peer).await {
             Ok(path) => Ok(path),
             // Whoever carried the INVITE knows the way.

@@ -1,17 +1,20 @@
 //! Deals with answers that nobody waits for, as the inspector finds them: it must not wait, so the sending is done here.
 
 use std::sync::Weak;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use super::inspector::{REPEATS, Stray};
 use super::stack::Stack;
+use crate::telemetry;
 
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(5);
+const BETWEEN_WORDS: Duration = Duration::from_secs(60);
 
 /// Sends what answers that nobody waits for need, and forgets old ones.
 pub(super) async fn keep_tidy(stack: Weak<Stack>, mut strays: mpsc::UnboundedReceiver<Stray>) {
+    let mut told_at = None;
     let mut sweeps = tokio::time::interval(BETWEEN_SWEEPS);
     loop {
         tokio::select! {
@@ -23,8 +26,21 @@ pub(super) async fn keep_tidy(stack: Weak<Stack>, mut strays: mpsc::UnboundedRec
             _ = sweeps.tick() => {
                 let Some(stack) = stack.upgrade() else { return };
                 stack.answers.sweep();
+                tell_of_left_out(&mut told_at);
             }
         }
+    }
+}
+
+/// Says at most once a minute how much of the library's log strangers have made too much of.
+fn tell_of_left_out(told_at: &mut Option<Instant>) {
+    if told_at.is_some_and(|at| at.elapsed() < BETWEEN_WORDS) {
+        return;
+    }
+    let lines = telemetry::take_left_out();
+    if lines > 0 {
+        *told_at = Some(Instant::now());
+        tracing::warn!(lines, "messages that cannot be read: lines about them were left out of the log");
     }
 }
 

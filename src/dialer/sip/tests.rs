@@ -169,3 +169,31 @@ async fn a_refused_call_ends_with_what_the_trunk_said_and_by_its_rules() {
     assert!(next_datagram(&server).await.starts_with("ACK "), "the refusal is acknowledged");
     assert_eq!(dialer.fate(order(1, Duration::ZERO).call_id), Fate::Unknown);
 }
+
+/// A refused INVITE within a transaction would be answered again and again for 32 s.
+#[tokio::test]
+async fn a_strangers_invite_is_answered_once_and_forgotten() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[sip]\nbind = \"udp:127.0.0.1:0\"\n").unwrap();
+    let (stack, deaf) = Stack::open(&settings::load(Some(file.path()), []).unwrap().sip).unwrap();
+    deaf.begin();
+    let stranger = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let own = stranger.local_addr().unwrap();
+    let to = stack.endpoint.transport_layer.get_addrs()[0].get_socketaddr().unwrap();
+    let invite = format!(
+        "INVITE sip:us@{to} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK7\r\nFrom: <sip:a@h>;tag=1\r\n\
+         To: <sip:us@{to}>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+    );
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        stranger.send_to(invite.as_bytes(), to).await.unwrap();
+        let mut buffer = [0; 2_048];
+        let (length, _) =
+            tokio::time::timeout(Duration::from_secs(5), stranger.recv_from(&mut buffer)).await.unwrap().unwrap();
+        answers.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+    }
+    assert!(answers[0].starts_with("SIP/2.0 405 ") && answers[0].contains(";tag="), "{}", answers[0]);
+    assert_eq!(answers[0], answers[1], "each gets the same");
+    let stats = stack.endpoint.get_stats();
+    assert_eq!((stats.running_transactions, stats.finished_transactions, stats.waiting_ack), (0, 0, 0));
+}

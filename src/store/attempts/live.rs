@@ -27,6 +27,8 @@ pub struct LiveCall {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftCall {
     pub call: CallId,
+    /// Who looked after it last.
+    pub holder: Holder,
     pub dialogs: Value,
     /// How long nobody has looked after it; `None` where that is not known any more.
     pub silence: Option<Duration>,
@@ -48,6 +50,8 @@ struct AddressRow {
 struct LeftRow {
     #[diesel(sql_type = SqlUuid)]
     call_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    holder: Uuid,
     #[diesel(sql_type = Json)]
     dialogs: Value,
     #[diesel(sql_type = Nullable<Double>)]
@@ -58,6 +62,7 @@ impl From<LeftRow> for LeftCall {
     fn from(row: LeftRow) -> Self {
         Self {
             call: CallId(row.call_id),
+            holder: Holder(row.holder),
             dialogs: row.dialogs,
             silence: row.silence_seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()),
         }
@@ -99,7 +104,7 @@ impl Store {
     /// The calls of other runs that are looked for at these addresses.
     pub async fn calls_left_at(&self, addresses: &[String]) -> Result<Vec<LeftCall>, StoreError> {
         let query = diesel::sql_query(
-            "SELECT o.call_id, o.dialogs,
+            "SELECT o.call_id, o.holder, o.dialogs,
                     extract(epoch FROM clock_timestamp() - coalesce(o.left_at, d.heartbeat_at))::double precision
                     AS silence_seconds
              FROM open_attempts o LEFT JOIN daemons d ON d.holder = o.holder
@@ -113,14 +118,16 @@ impl Store {
         Ok(rows.into_iter().map(LeftCall::from).collect())
     }
 
-    /// Makes calls of other runs this daemon's own, where they are still open; gives those.
-    pub async fn adopt_calls(&self, calls: &[CallId]) -> Result<Vec<CallId>, StoreError> {
+    /// Makes calls of other runs this daemon's own, where they are still open and nobody was faster; gives those.
+    pub async fn adopt_calls(&self, calls: &[LeftCall]) -> Result<Vec<CallId>, StoreError> {
         let query = diesel::sql_query(
-            "UPDATE open_attempts SET holder = $2, left_at = NULL WHERE call_id = ANY ($1) AND dialogs IS NOT NULL
-             RETURNING call_id",
+            "UPDATE open_attempts o SET holder = $3, left_at = NULL FROM unnest($1, $2) AS k (call_id, holder)
+             WHERE o.call_id = k.call_id AND o.holder = k.holder AND o.dialogs IS NOT NULL
+             RETURNING o.call_id",
         );
         let rows: Vec<CallRow> = query
-            .bind::<Array<SqlUuid>, _>(calls.iter().map(|call| call.0).collect::<Vec<_>>())
+            .bind::<Array<SqlUuid>, _>(calls.iter().map(|left| left.call.0).collect::<Vec<_>>())
+            .bind::<Array<SqlUuid>, _>(calls.iter().map(|left| left.holder.0).collect::<Vec<_>>())
             .bind::<SqlUuid, _>(self.holder.0)
             .load(&mut self.connection().await?)
             .await?;
@@ -133,7 +140,7 @@ impl Store {
         let query = diesel::sql_query(
             "UPDATE open_attempts SET holder = $3, left_at = NULL
              WHERE call_id = $1 AND holder = $2 AND dialogs IS NOT NULL
-             RETURNING call_id, dialogs, 0::double precision AS silence_seconds",
+             RETURNING call_id, holder, dialogs, 0::double precision AS silence_seconds",
         );
         let row: Option<LeftRow> = query
             .bind::<SqlUuid, _>(call.0)

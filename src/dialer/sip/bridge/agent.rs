@@ -13,6 +13,9 @@ use crate::domain::call::HangupBy;
 /// How often the agent is told again where the callee's media are, until we give up.
 const MOST_CORRECTIONS: u32 = 2;
 
+/// What a datagram over IPv4 can carry (RFC 768 within RFC 791).
+const LARGEST_DATAGRAM: usize = 65_507;
+
 impl Bridge {
     /// Calls the agent.
     pub(super) async fn invite_agent(&mut self, offer: String) -> Option<Cause> {
@@ -40,6 +43,12 @@ impl Bridge {
                 return self.without_agent(Reply::unreachable());
             }
         };
+        let length = invitation.length(&self.around.stack, &path);
+        let path = self.around.stack.wide_enough(path, length).await;
+        if path.peer.transport == Transport::Udp && length > LARGEST_DATAGRAM {
+            tracing::error!(%agent, length, "ALARM: what the agent is told fits into no datagram, and TCP cannot be used");
+            return self.without_agent(Reply::unreachable());
+        }
         self.agent = Leg::invite(&self.around.stack, path, invitation).await;
         if self.agent.is_none() { self.without_agent(Reply::unreachable()) } else { None }
     }
@@ -48,7 +57,13 @@ impl Bridge {
     fn without_agent(&mut self, reply: Reply) -> Option<Cause> {
         self.agent = None;
         let (call, response) = (&self.call, &reply.response);
-        tracing::warn!(%call, status = response.status, reason = %response.reason, "the agent does not take the call");
+        let agent = self.order.as_ref().map(|order| order.agent.id.0.as_str());
+        if reply.local {
+            tracing::warn!(%call, agent, "nothing was heard of the agent");
+        } else {
+            let (status, reason) = (response.status, &response.reason);
+            tracing::warn!(%call, agent, status, %reason, "the agent does not take the call");
+        }
         (self.phase != Phase::Calling).then_some(Cause::AgentFailed(reply))
     }
 

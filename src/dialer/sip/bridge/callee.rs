@@ -5,6 +5,7 @@ use crate::dialer::sip::leg::Event;
 use crate::dialer::sip::message::Reply;
 use crate::dialer::sip::voice::heard;
 use crate::domain::call::HangupBy;
+use crate::domain::classification::FinalResponse;
 
 /// What trunks say to an INVITE without an offer, when they do not want one.
 const WANTS_AN_OFFER: [u16; 5] = [400, 415, 488, 500, 606];
@@ -19,7 +20,12 @@ impl Bridge {
             Event::Answered(reply) => self.on_callee_answered(reply).await,
             Event::Failed(reply) => self.on_callee_failed(reply).await,
             Event::Reoffered(reply) => self.on_callee_reoffered(reply).await,
-            Event::HungUp(reasons) => Some(Cause::Talked(HangupBy::Callee, reasons)),
+            Event::HungUp(reasons) => {
+                // Who hangs up has answered, also where the answer is not dealt with yet.
+                let now = self.around.clock.now();
+                self.answered_at.get_or_insert(now);
+                Some(Cause::Talked(HangupBy::Callee, reasons))
+            }
             Event::Offer(offer) => {
                 self.on_offer(Side::Callee, offer).await;
                 None
@@ -108,6 +114,8 @@ impl Bridge {
                 self.settle(moved).await
             }
             (491, _) => self.try_again_soon(Side::Callee),
+            // It has hung up, and this word of it overtook its BYE (RFC 3261, section 12.2.1.2).
+            (481, _) => Some(Cause::Talked(HangupBy::Callee, FinalResponse::new(200, "OK"))),
             _ => Some(Cause::AgentFailed(reply)),
         }
     }

@@ -111,11 +111,12 @@ impl Bridge {
         if let Some(agent) = &mut self.agent {
             agent.recall().await;
         }
-        if silence.is_none_or(|silence| silence > REPEATED) {
+        let long = silence.is_none_or(|silence| silence > REPEATED);
+        if long || !self.callee.hears_repeats() {
             self.callee.probe().await;
-            if let Some(agent) = &mut self.agent {
-                agent.probe().await;
-            }
+        }
+        if let Some(agent) = self.agent.as_mut().filter(|agent| long || !agent.hears_repeats()) {
+            agent.probe().await;
         }
         if self.phase == Phase::Inviting {
             if self.agent.is_none() {

@@ -56,6 +56,25 @@ fn requests_within_a_dialog_take_its_route_backwards() {
     assert_eq!(dialog.remote_tag_now(), "theirs");
 }
 
+/// What is escaped once stays escaped once, however often it is read and written.
+#[test]
+fn a_request_line_has_the_uri_as_it_was_given() {
+    let mut dialog = dialog();
+    for (given, expected) in [
+        ("sip:voice%20bot%23b1@192.0.2.9", "sip:voice%20bot%23b1@192.0.2.9"),
+        ("sip:a%0d%0aEvil@192.0.2.9;transport=tcp", "sip:a%0D%0AEvil@192.0.2.9;transport=TCP"),
+        ("sip:%FF@192.0.2.9", "sip:%25FF@192.0.2.9"),
+        ("sip:voice@192.0.2.9?Route=x&body=y", "sip:voice@192.0.2.9"),
+    ] {
+        given.clone_into(&mut dialog.target);
+        assert_eq!(dialog.bye().uri.to_string(), expected, "{given}");
+    }
+    dialog.confirm(&answer("Contact: \"a, <b\" <sip:ph%23one@203.0.113.7:5070;ob>;expires=60\r\n"));
+    assert_eq!(dialog.bye().uri.to_string(), "sip:ph%23one@203.0.113.7:5070;ob");
+    dialog.confirm(&answer("Contact: sip:phone@203.0.113.7:5070;expires=60\r\n"));
+    assert_eq!(dialog.bye().uri.to_string(), "sip:phone@203.0.113.7:5070");
+}
+
 #[test]
 fn an_answer_without_a_contact_leaves_the_target() {
     let mut dialog = dialog();
