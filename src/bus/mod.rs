@@ -1,8 +1,9 @@
 //! RabbitMQ: connections, the topology, and what a message looks like.
 //!
 //! Two connections, one to consume and one to publish: a broker in need blocks publishing connections, and must
-//! not stop the acknowledgements with them. A third is opened for direct replies, which a sender can forge. Nothing recovers silently. A stage whose channel fails opens a new
-//! one and begins its session again, because only the stage knows what was in hand.
+//! not stop the acknowledgements with them. A third is opened for direct replies, whose address a sender can forge.
+//! Nothing recovers silently. A stage whose channel fails opens a new one and begins its session again, because only the
+//! stage knows what was in hand.
 
 mod client;
 mod envelope;

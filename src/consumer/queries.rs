@@ -11,6 +11,7 @@ use crate::bus::wire::v1 as wire;
 use crate::bus::wire::v1::queries::{IdPage, Query, callee_mark, id_mark, page_mark, read};
 use crate::bus::wire::v1::records;
 use crate::bus::wire::v1::replies::{errors, found, not_found, page, rejected, task, task_item};
+use crate::domain::fields::excerpt;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::record::CalleeFilter;
 use crate::domain::service_instance::ServiceInstance;
@@ -29,9 +30,9 @@ pub(super) async fn session(context: Arc<Context>) -> Result<(), SessionError> {
             Ok(answer) => answer,
             Err(error) if delivery.redelivered => {
                 // It had its second chance; the next question may fare better.
-                tracing::error!(%error, query = %envelope.routing_key, "ALARM: a query failed twice and is dropped");
-                ack(&delivery).await?;
-                continue;
+                let query = excerpt(&envelope.routing_key, 64);
+                tracing::error!(%error, query, "ALARM: a query failed twice and is not answered");
+                unanswered()
             }
             Err(error) => return Err(error.into()),
         };
@@ -80,6 +81,12 @@ async fn answer(context: &Context, envelope: &Envelope) -> Result<String, StoreE
         }
         Ok(Query::ExportList(filter)) => exports::list(context, filter).await,
     }
+}
+
+/// Whoever asks does not wait in vain; what failed is the operator's to know.
+fn unanswered() -> String {
+    let message = "this could not be answered; ask again, and if it stays so, the daemon's log says why";
+    rejected(&errors(Problem::new(Code::Unreadable, message).into()))
 }
 
 async fn service_instances(context: &Context, wanted: &IdPage) -> Result<String, StoreError> {
