@@ -8,7 +8,7 @@ use lapin::{Channel, Connection, ConnectionProperties};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
-use super::BusError;
+use super::{BusError, sieve};
 
 /// Seconds of silence after which the other side is taken for dead.
 const HEARTBEAT_SECONDS: u16 = 10;
@@ -64,7 +64,7 @@ impl Link {
         let mut uri = parsed.map_err(|error| lapin::Error::from(std::io::Error::other(error)))?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         let properties = ConnectionProperties::default().with_connection_name(LongString::from(self.name.as_str()));
-        let connect = tokio::time::timeout(PATIENCE, Connection::connect_uri(uri, properties));
+        let connect = tokio::time::timeout(PATIENCE, sieve::connect(uri, properties));
         Ok(connect.await.map_err(|_| BusError::Timeout("connection", PATIENCE))??)
     }
 

@@ -1,12 +1,14 @@
 //! RabbitMQ: connections, the topology, and what a message looks like.
 //!
 //! Two connections, one to consume and one to publish: a broker in need blocks publishing connections, and must
-//! not stop the acknowledgements with them. Nothing recovers silently. A stage whose channel fails opens a new
-//! one and begins its session again, because only the stage knows what was in hand.
+//! not stop the acknowledgements with them. A third is opened for direct replies, whose address a sender can forge.
+//! Nothing recovers silently. A stage whose channel fails opens a new one and begins its session again, because only the
+//! stage knows what was in hand.
 
 mod client;
 mod envelope;
 mod link;
+mod sieve;
 pub mod topology;
 pub mod wire;
 
@@ -17,6 +19,7 @@ use secrecy::SecretString;
 pub use client::{Client, ClientError};
 pub use envelope::{Envelope, command_properties, dead_letter_properties, event_properties, reply_properties};
 pub use link::Link;
+pub use sieve::{KEPT_BYTES, MOST_BYTES};
 pub use topology::Topology;
 
 use crate::settings;
@@ -39,6 +42,8 @@ pub enum BusError {
 pub struct Bus {
     pub consuming: Link,
     pub publishing: Link,
+    /// For replies to addresses that may make the broker close it.
+    pub replying: Link,
     pub topology: Topology,
     /// Where the broker is, for people: without the user and the password.
     pub address: String,
@@ -56,6 +61,7 @@ impl Bus {
         Self {
             consuming: link("consuming"),
             publishing: link("publishing"),
+            replying: link("replying"),
             topology: Topology::new(&settings.prefix),
             address: link::address(&settings.url),
             prefix: settings.prefix.clone(),

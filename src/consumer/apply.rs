@@ -7,7 +7,6 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::commands::Incoming;
-use super::letters::sha256_hex;
 use super::{Context, agents, cancels, exports, imports, reports, service_instances, tasks, updates};
 use crate::bus::Envelope;
 use crate::bus::wire::v1::commands::{self, Command};
@@ -110,7 +109,7 @@ async fn cancel_in_slices(context: &Context, incoming: &Incoming) -> Result<(), 
 
 /// What a command is known by until it is remembered: also without a `message_id`, if it comes again.
 fn command_key(envelope: &Envelope) -> String {
-    format!("{} {}", sha256_hex(&envelope.body), envelope.message_id.as_deref().unwrap_or_default())
+    format!("{} {}", envelope.sha256(), envelope.message_id.as_deref().unwrap_or_default())
 }
 
 async fn recalled(transaction: &mut Transaction, envelope: &Envelope) -> Result<Option<Remembered>, StoreError> {

@@ -25,6 +25,8 @@ use crate::telemetry::metrics::COMMANDS;
 
 /// Rows for one transaction.
 const GROUP_ROWS: usize = 20_000;
+/// Bytes of commands that are read at once: read, they take up to fifty times the memory.
+const GROUP_BYTES: usize = 8 * 1024 * 1024;
 /// Deliveries looked at together: what the prefetch allows.
 const LOOK_AHEAD: usize = 16;
 /// How often a command that the store refuses is tried alone before it is given up.
@@ -59,45 +61,44 @@ pub(super) async fn session(context: Arc<Context>) -> Result<(), SessionError> {
     let mut session = Session::open(&context, &context.bus.topology.commands).await?;
     let letters = Letters::open(&context).await?;
     while let Some(first) = session.next(&context.drain).await? {
-        let mut waiting = vec![Incoming::of(first)];
+        let mut waiting = vec![first];
         while waiting.len() < LOOK_AHEAD {
             // Taking what is there already drops no future that has begun something.
             match session.deliveries.next().now_or_never() {
-                Some(Some(delivery)) => waiting.push(Incoming::of(delivery?)),
+                Some(Some(delivery)) => waiting.push(delivery?),
                 _ => break,
             }
         }
-        for group in grouped(waiting) {
-            if !is_on(Safeguard::AckAfterCommit) {
-                acknowledge(&group).await?;
-            }
-            take(&context, &session, &letters, group).await?;
-        }
+        take_all(&context, &session, &letters, waiting).await?;
     }
     session.close().await;
     Ok(())
 }
 
-fn grouped(incoming: Vec<Incoming>) -> Vec<Vec<Incoming>> {
-    let mut groups: Vec<Vec<Incoming>> = Vec::new();
-    let mut rows = None;
-    for next in incoming {
-        let fits = match (rows, next.groupable_rows()) {
-            (Some(before), Some(more)) => before + more <= GROUP_ROWS,
-            _ => false,
-        };
-        match groups.last_mut().filter(|_| fits) {
-            Some(group) => {
-                rows = rows.zip(next.groupable_rows()).map(|(before, more)| before + more);
-                group.push(next);
-            }
-            None => {
-                rows = next.groupable_rows();
-                groups.push(vec![next]);
-            }
+/// Takes what waits in its order, in groups. Each is read when its turn comes: what is read takes more memory.
+async fn take_all(
+    context: &Arc<Context>,
+    session: &Session,
+    letters: &Letters,
+    waiting: Vec<Delivery>,
+) -> Result<(), SessionError> {
+    let mut group: Vec<Incoming> = Vec::new();
+    for delivery in waiting {
+        let next = Incoming::of(delivery);
+        if !group.is_empty() && !fits(&group, &next) {
+            take(context, session, letters, std::mem::take(&mut group)).await?;
         }
+        group.push(next);
     }
-    groups
+    take(context, session, letters, group).await
+}
+
+/// Whether one more goes into the transaction of a group.
+fn fits(group: &[Incoming], next: &Incoming) -> bool {
+    let all = || group.iter().chain([next]);
+    let rows: Option<usize> = all().map(Incoming::groupable_rows).sum();
+    let bytes: usize = all().map(|incoming| incoming.envelope.body.len()).sum();
+    rows.is_some_and(|rows| rows <= GROUP_ROWS) && bytes <= GROUP_BYTES
 }
 
 async fn take(
@@ -106,6 +107,9 @@ async fn take(
     letters: &Letters,
     group: Vec<Incoming>,
 ) -> Result<(), SessionError> {
+    if !is_on(Safeguard::AckAfterCommit) {
+        acknowledge(&group).await?;
+    }
     if let [one] = &group[..]
         && let Err(reason) = &one.body
     {
@@ -198,7 +202,7 @@ async fn settle(
 ) -> Result<(), SessionError> {
     let mut outcome = Ok(());
     for (incoming, reply) in group.iter().zip(replies) {
-        let replied = session.reply(&incoming.envelope, reply, context.bus.publish_timeout).await;
+        let replied = session.replies.send(context, &incoming.envelope, reply).await;
         if is_on(Safeguard::AckAfterCommit) {
             ack(&incoming.delivery).await?;
         }

@@ -3,39 +3,34 @@
 use lapin::Channel;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::{Context, SessionError};
+use crate::bus::wire::v1::body;
 use crate::bus::wire::v1::commands::is_command;
-use crate::bus::{BusError, Envelope, dead_letter_properties};
+use crate::bus::{BusError, Envelope, KEPT_BYTES, MOST_BYTES, dead_letter_properties};
 use crate::domain::fields::excerpt;
 
-/// The largest command.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// The largest message of ours.
 const MOST_LETTER_BYTES: usize = 1024 * 1024;
-/// What is kept of one that is larger.
-const KEPT_BYTES: usize = 64 * 1024;
 
-/// Reads a body as far as a JSON object, or says why it cannot be one of our commands.
+/// Reads a message as far as a JSON object, or says why it cannot be one of our commands.
 pub(super) fn unreadable(envelope: &Envelope) -> Result<Value, String> {
-    let size = envelope.body.len();
+    if envelope.size() <= MOST_BYTES && !is_command(&envelope.routing_key) {
+        return Err(format!("there is no command {:?}", excerpt(&envelope.routing_key, 64)));
+    }
+    object(envelope)
+}
+
+/// Reads a message as far as a JSON object, or says what is wrong with it.
+pub(super) fn object(envelope: &Envelope) -> Result<Value, String> {
+    let size = envelope.size();
     if size > MOST_BYTES {
         return Err(format!("the message has {size} bytes; at most {MOST_BYTES} are allowed"));
     }
-    if !is_command(&envelope.routing_key) {
-        return Err(format!("there is no command {:?}", excerpt(&envelope.routing_key, 64)));
+    if let Some(property) = envelope.garbled() {
+        return Err(format!("the property {property} is not UTF-8; send it in UTF-8"));
     }
-    match serde_json::from_slice(&envelope.body) {
-        Ok(Value::Object(object)) => Ok(Value::Object(object)),
-        Ok(_) => Err("the body is JSON, but no object".to_owned()),
-        Err(error) => Err(format!("the body is no JSON object in UTF-8: {error}")),
-    }
-}
-
-/// The SHA-256 of a body, in hexadecimal.
-pub(super) fn sha256_hex(body: &[u8]) -> String {
-    Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
+    body::read(&envelope.body)
 }
 
 /// The way to the dead letters.
@@ -56,7 +51,7 @@ impl Letters {
     /// Returns when the broker has confirmed the letter.
     pub async fn bury(&self, envelope: &Envelope, reason: &str) -> Result<(), SessionError> {
         tracing::warn!(routing_key = %excerpt(&envelope.routing_key, 64), reason, "a message goes to the dead letters");
-        let properties = dead_letter_properties(envelope, reason, &sha256_hex(&envelope.body));
+        let properties = dead_letter_properties(envelope, reason);
         let body = match envelope.body.len() {
             size if size > MOST_LETTER_BYTES => &envelope.body[..KEPT_BYTES],
             _ => &envelope.body[..],

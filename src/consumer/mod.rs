@@ -11,6 +11,7 @@ mod exports;
 mod imports;
 mod letters;
 mod queries;
+mod replies;
 mod reports;
 mod schedule;
 mod service_instances;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use tokio::sync::watch;
@@ -30,11 +31,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::wire::v1::events::EventWriter;
 use crate::bus::wire::v1::reading::Rules;
-use crate::bus::{Bus, BusError, Envelope, reply_properties};
+use crate::bus::{Bus, BusError};
 use crate::clock::Clock;
 use crate::retry::Delays;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
+use replies::Replies;
 
 /// Deliveries in hand at once: a command can have 4 MiB.
 const PREFETCH: u16 = 16;
@@ -129,7 +131,7 @@ where
 struct Session {
     channel: Channel,
     deliveries: Consumer,
-    replies: Channel,
+    replies: Replies,
     queue: String,
 }
 
@@ -138,7 +140,7 @@ impl Session {
         let channel = context.bus.consuming.open_channel().await?;
         context.bus.topology.declare(&channel).await?;
         channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-        let replies = context.bus.publishing.open_channel().await?;
+        let replies = Replies::open(context).await?;
         let options = BasicConsumeOptions::default();
         let deliveries = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
         context.note_subscribed(queue == context.bus.topology.commands, true);
@@ -157,22 +159,10 @@ impl Session {
         }
     }
 
-    /// Sends a reply to whoever wants one. To a queue that is gone it is dropped by the broker.
-    async fn reply(&self, envelope: &Envelope, body: &str, patience: Duration) -> Result<(), BusError> {
-        let Some(reply_to) = &envelope.reply_to else { return Ok(()) };
-        let properties = reply_properties(envelope.correlation_id.as_deref());
-        let options = BasicPublishOptions::default();
-        let publish =
-            self.replies.basic_publish("".into(), reply_to.as_str().into(), options, body.as_bytes(), properties);
-        let published = tokio::time::timeout(patience, publish).await;
-        drop(published.map_err(|_| BusError::Timeout("reply", patience))??);
-        Ok(())
-    }
-
     async fn close(self) {
         // What was delivered and not acknowledged goes back to the queue with the channel.
         drop(self.channel.close(200, "drained".into()).await);
-        drop(self.replies.close(200, "drained".into()).await);
+        self.replies.close().await;
     }
 }
 

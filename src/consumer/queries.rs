@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::letters::object;
 use super::{Context, Session, SessionError, ack, exports};
 use crate::bus::Envelope;
 use crate::bus::wire::v1 as wire;
 use crate::bus::wire::v1::queries::{IdPage, Query, callee_mark, id_mark, page_mark, read};
 use crate::bus::wire::v1::records;
 use crate::bus::wire::v1::replies::{errors, found, not_found, page, rejected, task, task_item};
+use crate::domain::fields::excerpt;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::record::CalleeFilter;
 use crate::domain::service_instance::ServiceInstance;
@@ -28,13 +30,13 @@ pub(super) async fn session(context: Arc<Context>) -> Result<(), SessionError> {
             Ok(answer) => answer,
             Err(error) if delivery.redelivered => {
                 // It had its second chance; the next question may fare better.
-                tracing::error!(%error, query = %envelope.routing_key, "ALARM: a query failed twice and is dropped");
-                ack(&delivery).await?;
-                continue;
+                let query = excerpt(&envelope.routing_key, 64);
+                tracing::error!(%error, query, "ALARM: a query failed twice and is not answered");
+                unanswered()
             }
             Err(error) => return Err(error.into()),
         };
-        let replied = session.reply(&envelope, &answer, context.bus.publish_timeout).await;
+        let replied = session.replies.send(&context, &envelope, &answer).await;
         ack(&delivery).await?;
         replied?;
     }
@@ -43,12 +45,9 @@ pub(super) async fn session(context: Arc<Context>) -> Result<(), SessionError> {
 }
 
 async fn answer(context: &Context, envelope: &Envelope) -> Result<String, StoreError> {
-    let body = match serde_json::from_slice::<Value>(&envelope.body) {
+    let body = match object(envelope) {
         Ok(body) => body,
-        Err(error) => {
-            let problem = Problem::new(Code::Unreadable, format!("the body is no JSON object in UTF-8: {error}"));
-            return Ok(rejected(&errors(problem.into())));
-        }
+        Err(reason) => return Ok(rejected(&errors(Problem::new(Code::Unreadable, reason).into()))),
     };
     match read(&envelope.routing_key, &body, &context.rules) {
         Err(problems) => Ok(rejected(&errors(problems))),
@@ -82,6 +81,12 @@ async fn answer(context: &Context, envelope: &Envelope) -> Result<String, StoreE
         }
         Ok(Query::ExportList(filter)) => exports::list(context, filter).await,
     }
+}
+
+/// Whoever asks does not wait in vain; what failed is the operator's to know.
+fn unanswered() -> String {
+    let message = "this could not be answered; ask again, and if it stays so, the daemon's log says why";
+    rejected(&errors(Problem::new(Code::Unreadable, message).into()))
 }
 
 async fn service_instances(context: &Context, wanted: &IdPage) -> Result<String, StoreError> {

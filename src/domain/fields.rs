@@ -69,7 +69,8 @@ impl<'v> Fields<'v> {
     pub fn finish(mut self) -> Problems {
         for key in self.object.keys() {
             if !self.known.contains(&key.as_str()) {
-                let key = excerpt(key, 64);
+                // A name without letters is shown in its quotes.
+                let key = if key.is_empty() { "\"\"".to_owned() } else { excerpt(key, 64) };
                 let known = self.known.join(", ");
                 let message = format!("there is no field of this name here; the known ones are {known}");
                 self.problems.add(Problem::of(key, Code::UnknownField, message));

@@ -4,6 +4,7 @@
 //! through: some libraries write whole messages, statement parameters or URLs, and a filter that an operator
 //! sets at night must not be the only thing between those and the log.
 
+mod lines;
 pub mod metrics;
 
 use std::fs::File;
@@ -169,16 +170,10 @@ fn output(format: LogFormat, terminal: bool) -> (Output, Option<io::Error>) {
         LogFormat::Json => (json(io::stderr), None),
         LogFormat::Journald => match tracing_journald::layer() {
             Ok(journal) => (journal.with_syslog_identifier("calltaskd".to_owned()).boxed(), None),
-            Err(error) => (text(terminal), Some(error)),
+            Err(error) => (lines::text(terminal, io::stderr), Some(error)),
         },
-        LogFormat::Text | LogFormat::Auto => (text(terminal), None),
+        LogFormat::Text | LogFormat::Auto => (lines::text(terminal, io::stderr), None),
     }
-}
-
-fn text(terminal: bool) -> Output {
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    // On a terminal the library decides, because it heeds NO_COLOR.
-    if terminal { layer.boxed() } else { layer.with_ansi(false).boxed() }
 }
 
 fn json<W>(writer: W) -> Output
@@ -209,7 +204,7 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Written(Arc<Mutex<Vec<u8>>>);
 
     impl io::Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -220,14 +215,21 @@ mod tests {
         }
     }
 
+    impl Written {
+        pub fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    pub(super) fn subscribed(level: &str, output: Output, log: impl FnOnce()) {
+        tracing::subscriber::with_default(subscriber(output, filter(level).unwrap()), log);
+    }
+
     fn logged(level: &str, log: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();
-        let output = json(move || writer.clone());
-        let subscriber = subscriber(output, filter(level).unwrap());
-        tracing::subscriber::with_default(subscriber, log);
-        let bytes = written.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        subscribed(level, json(move || writer.clone()), log);
+        written.text()
     }
 
     #[test]

@@ -130,8 +130,9 @@ fn message_properties_are_those_of_the_code() {
         reply_to: None,
         correlation_id: None,
         body: b"{}".to_vec(),
+        cut_from: None,
     };
-    let properties = dead_letter_properties(&letter, "there is no such command", "00");
+    let properties = dead_letter_properties(&letter, "there is no such command");
     assert_described(&properties, "messages/deadLetter");
     let set: BTreeSet<String> = told(&properties)["headers"].as_object().unwrap().keys().cloned().collect();
     let headers = &document()["components"]["messages"]["deadLetter"]["headers"];

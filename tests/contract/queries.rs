@@ -1,11 +1,13 @@
 //! `task.get` and `task.list`.
 
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use serde_json::{Value, json};
 
 use crate::harness::orders::{self, rows, with};
 use crate::harness::patience::SOON;
 use crate::harness::plan::Plan;
 use crate::harness::site::Site;
+use crate::harness::upstream::Request;
 
 #[tokio::test]
 async fn a_task_tells_every_field_of_its_creation_and_what_became_of_it() {
@@ -102,4 +104,20 @@ async fn a_list_comes_in_pages_that_miss_nothing() {
 
 fn ids(page: &Value) -> Vec<String> {
     page["items"].as_array().unwrap().iter().map(|item| item["taskId"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Whatever keeps the daemon from answering, it says so, and the next question is answered.
+#[tokio::test]
+async fn a_question_that_fails_twice_hears_so() {
+    let site = Site::start("get-failing", &Plan::default()).await;
+    let mut connection = AsyncPgConnection::establish(&site.place().database_url).await.unwrap();
+    let mut execute = async |statement: &str| {
+        diesel::sql_query(statement).execute(&mut connection).await.unwrap();
+    };
+    execute("ALTER TABLE agents RENAME TO hidden").await;
+    let reply = site.upstream.ask(&Request::query("agent.list", &json!({}))).await;
+    reply.assert_code("UNREADABLE");
+    assert!(!reply.json.to_string().contains("agents"), "{reply:?}");
+    execute("ALTER TABLE hidden RENAME TO agents").await;
+    assert_eq!(site.upstream.query("agent.list", &json!({})).await["status"], "OK");
 }

@@ -137,12 +137,22 @@ impl Upstream {
             .with_reply_to(self.reply_queue.as_str().into())
             .with_correlation_id(correlation_id.as_str().into());
         self.publish(request, properties).await;
-        let what = format!("the reply to {}", request.routing_key);
-        let mut replies = self.replies.clone();
-        let replies = within(&what, SOON, replies.wait_for(|replies| replies.contains_key(&correlation_id))).await;
-        let reply = replies.unwrap()[&correlation_id].clone();
+        let reply = self.reply(&correlation_id).await;
         document::assert_payload(&document::reply_to(&request.routing_key, &reply.json), &reply.json);
         reply
+    }
+
+    /// The reply to what somebody else has published with this queue as its `reply_to`.
+    pub async fn reply(&self, correlation_id: &str) -> Reply {
+        let what = format!("the reply to {correlation_id:?}");
+        let mut replies = self.replies.clone();
+        let replies = within(&what, SOON, replies.wait_for(|replies| replies.contains_key(correlation_id))).await;
+        replies.unwrap()[correlation_id].clone()
+    }
+
+    /// Where its replies go.
+    pub fn reply_queue(&self) -> &str {
+        &self.reply_queue
     }
 
     /// A command, whatever becomes of it.

@@ -131,4 +131,22 @@ mod tests {
             assert_eq!(text(&DataRef::DateTimeIso(written.to_owned())).unwrap(), shown);
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_number_and_any_moment_is_a_text_or_told_as_lost(days in proptest::num::f64::ANY, is_1904: bool) {
+            for kind in [DateTime, TimeDelta] {
+                let cell = DataRef::DateTime(ExcelDateTime::new(days, kind, is_1904));
+                proptest::prop_assert!(!text(&cell).unwrap_or_else(|problem| problem).is_empty());
+            }
+            let number = text(&DataRef::Float(days));
+            proptest::prop_assert!(number.is_err() || number == Ok(days.to_string()));
+        }
+
+        #[test]
+        fn any_text_is_a_date_or_stays_as_it_is(written in "\\PC{0,30}|T?[0-9:.T-]{0,24}Z?") {
+            let shown = text(&DataRef::DateTimeIso(written.clone())).unwrap();
+            proptest::prop_assert!(shown.is_empty() == written.trim().is_empty());
+        }
+    }
 }

@@ -26,7 +26,7 @@ pub fn count(path: &Path) -> anyhow::Result<Option<u64>> {
         return Ok(None);
     }
     let (mut file, mut rows) = (CalleeFile::open(path)?, 0);
-    while file.next_row()?.is_some() {
+    while file.next_row().with_context(|| path.display().to_string())?.is_some() {
         rows += 1;
     }
     Ok(Some(rows))

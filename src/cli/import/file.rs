@@ -12,6 +12,7 @@ use csv::{ByteRecord, Terminator};
 use serde_json::{Map, Value};
 
 use super::column::{Column, REASON, columns};
+use super::plain::Plain;
 use super::quotes::{QuoteGuard, REMEDY, Stray, Swallowed, swallowed};
 use super::workbook::Sheet;
 use crate::cli::reply::{number, text};
@@ -94,12 +95,9 @@ impl CalleeFile {
 
     /// Reads the names of the columns; the rows follow when they are asked for.
     fn read(input: impl Read + 'static) -> anyhow::Result<Self> {
-        let mut input = BufReader::new(input);
+        let mut input = BufReader::new(Plain::of(input));
         let mut first_line = Vec::new();
         input.by_ref().take(LONGEST_HEADER).read_until(b'\n', &mut first_line)?;
-        if first_line.starts_with(b"\xFF\xFE") || first_line.starts_with(b"\xFE\xFF") {
-            bail!("the file is UTF-16; save it as CSV in UTF-8");
-        }
         if first_line.starts_with(BYTE_ORDER_MARK) {
             first_line.drain(..BYTE_ORDER_MARK.len());
         }

@@ -111,3 +111,48 @@ fn the_reasons_in_a_file_of_rejected_rows_are_no_variables() {
     let variables = json!({"line": "2", "code": "3", "message": "4", "name": "5"});
     assert_eq!(rows[0].callee, Ok(json!({"calledNumber": "1", "variables": variables})), "columns of somebody else");
 }
+
+#[test]
+fn a_file_with_a_nul_is_no_text_wherever_it_stands() {
+    assert_eq!(
+        read(b"calledNumber\n+493023125000\n\0\n+493023125001\n")
+            .unwrap_err()
+            .to_string()
+            .matches("line 3 has a NUL")
+            .count(),
+        1
+    );
+    assert!(wrong(b"calledNumber,a\n+493023125000,x\0\n").contains("line 2 has a NUL byte"));
+    assert!(wrong(&[0; 100]).contains("line 1 has a NUL byte"));
+    for mark in [[0xff, 0xfe], [0xfe, 0xff]] {
+        assert!(wrong(&[&mark[..], b"c\0a\0"].concat()).contains("UTF-16"));
+    }
+}
+
+#[test]
+fn a_row_without_an_end_is_not_read_to_its_end() {
+    let endless = |begin: &'static str| {
+        let input = begin.as_bytes().chain(std::io::repeat(b'x'));
+        CalleeFile::read(input).and_then(|mut file| file.next_row().map(drop)).unwrap_err()
+    };
+    for begin in ["calledNumber\n", "calledNumber\n\"", "calledNumber,a\n+493023125000,\"\n\n"] {
+        assert!(format!("{:#}", endless(begin)).contains("line 2: the row goes on for more than 4 MiB"), "{begin}");
+    }
+    assert!(format!("{:#}", endless("calledNumber")).contains("line 1: the row goes on"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_file_is_read_or_refused(bytes in proptest::collection::vec(
+        proptest::prop_oneof![
+            proptest::sample::select(&b",;\"\n\r+0123456789 ax"[..]),
+            proptest::num::u8::ANY,
+        ], 0..200)) {
+        if let Ok(rows) = read(&[b"calledNumber,outId,a\n", &bytes[..]].concat()) {
+            // Each row that there is begins on a line of its own.
+            for pair in rows.windows(2) {
+                proptest::prop_assert!(pair[0].line < pair[1].line);
+            }
+        }
+    }
+}

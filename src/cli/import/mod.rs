@@ -10,8 +10,10 @@ mod cell;
 mod check;
 mod column;
 mod file;
+mod plain;
 mod quotes;
 mod report;
+mod unpacking;
 mod workbook;
 
 use std::path::PathBuf;

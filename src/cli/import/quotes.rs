@@ -19,8 +19,14 @@ pub struct QuoteGuard<R> {
     place: Place,
     /// Of the byte to come, from 1.
     line: u64,
+    /// Of the row so far, and the line that it begins on.
+    bytes: u64,
+    begin: u64,
     found: Stray,
 }
+
+/// A row is held in memory; those that are longer than a command are refused alone, and beyond that nothing is a row.
+const LONGEST_ROW: u64 = 4 * 1024 * 1024;
 
 /// The line of the first wrong quote, if there is one by now.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +53,7 @@ enum Place {
 impl<R: Read> QuoteGuard<R> {
     pub fn of(input: R, separator: u8) -> (Self, Stray) {
         let found = Stray::default();
-        (Self { input, separator, place: Place::Cell, line: 1, found: found.clone() }, found)
+        (Self { input, separator, place: Place::Cell, line: 1, bytes: 0, begin: 1, found: found.clone() }, found)
     }
 
     fn see(&mut self, byte: u8) {
@@ -70,6 +76,10 @@ impl<R: Read> QuoteGuard<R> {
             }
         };
         self.line += u64::from(byte == b'\n');
+        self.bytes += 1;
+        if byte == b'\n' && matches!(self.place, Place::Cell) {
+            (self.bytes, self.begin) = (0, self.line);
+        }
     }
 }
 
@@ -78,6 +88,11 @@ impl<R: Read> Read for QuoteGuard<R> {
         let read = self.input.read(buffer)?;
         for byte in &buffer[..read] {
             self.see(*byte);
+            if self.bytes > LONGEST_ROW {
+                let (line, most) = (self.begin, LONGEST_ROW / 1024 / 1024);
+                let message = format!("line {line}: the row goes on for more than {most} MiB; is a quote missing?");
+                return Err(io::Error::other(message));
+            }
         }
         Ok(read)
     }

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use calamine::{Reader, Xlsx, XlsxError, open_workbook};
 
 use super::cell::text;
+use super::unpacking::look_through;
 
 /// Rows that the thread reads ahead.
 const AHEAD: usize = 1_000;
@@ -30,6 +31,7 @@ pub struct Sheet(Receiver<anyhow::Result<Record>>);
 
 impl Sheet {
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        look_through(path)?;
         let mut workbook: Xlsx<_> =
             open_workbook(path).map_err(|error: XlsxError| anyhow::anyhow!("the file is no XLSX: {error}"))?;
         let Some(name) = workbook.sheet_names().first().cloned() else { bail!("there is no worksheet in it") };

@@ -1,5 +1,6 @@
 //! Version 1 of the wire contract: commands and queries in, replies and events out.
 
+pub mod body;
 pub mod cancel;
 pub mod commands;
 pub mod events;
@@ -11,6 +12,9 @@ pub mod records;
 pub mod replies;
 pub mod report;
 pub mod tasks;
+
+#[cfg(test)]
+mod any_json_tests;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serializer;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -57,11 +57,11 @@ pub fn uuid(value: &Value) -> Parsed<Uuid> {
     Ok(Uuid::parse_str(id).map_err(|_| invalid())?)
 }
 
-/// An instant by RFC 3339, with any offset.
+/// An instant by RFC 3339, with any offset; one that has no other form in UTC than one with a year of five digits is none.
 pub fn instant_of(value: &Value) -> Parsed<DateTime<Utc>> {
-    let at = DateTime::parse_from_rfc3339(&line(1..=64)(value)?);
-    let invalid = |_| Problem::new(Code::InvalidValue, "must be an instant like 2026-11-23T09:00:00+01:00");
-    Ok(at.map_err(invalid)?.to_utc())
+    let at = DateTime::parse_from_rfc3339(&line(1..=64)(value)?).map(|at| at.to_utc()).ok();
+    let invalid = || Problem::new(Code::InvalidValue, "must be an instant like 2026-11-23T09:00:00+01:00");
+    Ok(at.filter(|at| (0..=9_999).contains(&at.year())).ok_or_else(invalid)?)
 }
 
 /// An IANA time zone, by its name.
@@ -198,4 +198,21 @@ pub fn trunk(value: &Value, rules: &Rules) -> Parsed<TrunkName> {
     let known: Vec<&str> = rules.trunks.keys().map(|name| name.0.as_str()).collect();
     let message = format!("no daemon has such a trunk in its settings; there are {}", known.join(", "));
     Err(Problem::new(Code::TrunkUnknown, message).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_instant_can_be_written_again_in_utc() {
+        let read = |text: &str| instant_of(&json!(text)).map(|at| at.to_rfc3339());
+        assert_eq!(read("9999-12-31T23:59:59+00:01").unwrap(), "9999-12-31T23:58:59+00:00");
+        assert_eq!(read("0000-01-01T00:00:00Z").unwrap(), "0000-01-01T00:00:00+00:00");
+        for over in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
+            assert!(read(over).is_err(), "{over}");
+        }
+    }
 }

@@ -226,4 +226,21 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn what_was_spoilt_is_read_and_written_alike_or_refused(
+        good in prop::sample::select(&[BARESIP, LINPHONE, SIPP][..]),
+        spoilt in prop::collection::vec((any::<prop::sample::Index>(), 0..4_usize, prop::collection::vec(any::<u8>(), 0..4)), 1..6),
+    ) {
+        let mut bytes = good.as_bytes().to_vec();
+        for (place, length, by) in spoilt {
+            let at = place.index(bytes.len());
+            let end = bytes.len().min(at + length);
+            bytes.splice(at..end, by);
+        }
+        if let Ok(description) = String::from_utf8_lossy(&bytes).parse::<Description>() {
+            prop_assert_eq!(description.to_string().parse::<Description>(), Ok(description.clone()));
+            let _ = (description.joins(&read(SIPP)), description.answering(&read(SIPP), ours(1)));
+        }
+    }
 }
