@@ -29,8 +29,8 @@ pub enum Aim {
     ClaimsOnTheirWay,
     /// Claims wait across the end of a minute, as calling windows end: less than the two seconds for which a licence is good.
     TheEndOfAMinute,
-    /// The queue of events is bound for the ends of calls alone until the faults are over, and publishers are held up now and then, so
-    /// that they have many events for one window: some find the queue and others do not.
+    /// The queue of events is bound and unbound all the time, and publishers are held up now and then, so that they have many events
+    /// for one window: some find the queue and others do not.
     TheQueueOfEvents,
 }
 
@@ -42,7 +42,8 @@ const HELD_UP: Duration = Duration::from_millis(1_000);
 const BEFORE_THE_END: i64 = 700_000;
 const AFTER_THE_END: i64 = 500_000;
 const EVERYTHING: &str = "#";
-const ENDS_OF_CALLS: &str = "call.ended.#";
+/// How long the queue is bound, and how long it is not.
+const BETWEEN_BINDINGS: Duration = Duration::from_millis(10);
 /// Publishers wait for this with what was confirmed; whoever writes events does not.
 const LOCK_EVENTS: &str = "BEGIN; SELECT 1 FROM outbox FOR UPDATE";
 const PUBLISHERS_WAIT: Duration = Duration::from_millis(1_500);
@@ -78,7 +79,10 @@ pub async fn harass(aim: Aim, place: Place, stop: CancellationToken) {
                 Aim::CancelsOnTheirWay => hold_cancels_up(&place, &stop, &mut blows).await,
                 Aim::ClaimsOnTheirWay => end_claims(&place, &stop, &mut blows).await,
                 Aim::TheEndOfAMinute => hold_claims_up(&place, &stop, &mut blows).await,
-                Aim::TheQueueOfEvents => hold_publishers_up(&place, &stop, &mut blows).await,
+                Aim::TheQueueOfEvents => {
+                    let waiting = hold_publishers_up(&place, &stop);
+                    tokio::try_join!(toggle(&place, &stop, &mut blows), waiting).map(drop)
+                }
             }
         };
         // The server may be away.
@@ -139,33 +143,36 @@ pub fn until_of_minute(moment: i64) -> Duration {
     Duration::from_micros((moment - now()).rem_euclid(MINUTE).unsigned_abs())
 }
 
-async fn hold_publishers_up(place: &Place, stop: &CancellationToken, blows: &mut i64) -> Outcome {
-    bind_for_ends(place).await?;
+async fn hold_publishers_up(place: &Place, stop: &CancellationToken) -> Outcome {
     let mut holder = AsyncPgConnection::establish(&place.database_url).await?;
     while pause(stop, PUBLISHERS_PASS).await {
         holder.batch_execute(LOCK_EVENTS).await?;
         tokio::time::sleep(PUBLISHERS_WAIT).await;
         holder.batch_execute("COMMIT").await?;
+    }
+    Ok(())
+}
+
+async fn toggle(place: &Place, stop: &CancellationToken, blows: &mut i64) -> Outcome {
+    let (_connection, channel) = place.channel().await?;
+    while pause(stop, BETWEEN_BINDINGS).await {
+        let (queue, events) = (place.name("ledger"), place.name("events"));
+        channel.queue_unbind(queue.into(), events.into(), EVERYTHING.into(), FieldTable::default()).await?;
+        tokio::time::sleep(BETWEEN_BINDINGS).await;
+        bind(place, &channel).await?;
         *blows += 1;
     }
     Ok(())
 }
 
-async fn bind_for_ends(place: &Place) -> Result<(), lapin::Error> {
-    let (_connection, channel) = place.channel().await?;
-    bind(place, &channel, ENDS_OF_CALLS).await?;
-    let (queue, events) = (place.name("ledger"), place.name("events"));
-    channel.queue_unbind(queue.into(), events.into(), EVERYTHING.into(), FieldTable::default()).await
-}
-
 async fn bind_for_good(place: &Place) -> Result<(), lapin::Error> {
     let (_connection, channel) = place.channel().await?;
-    bind(place, &channel, EVERYTHING).await
+    bind(place, &channel).await
 }
 
-async fn bind(place: &Place, channel: &Channel, pattern: &str) -> Result<(), lapin::Error> {
+async fn bind(place: &Place, channel: &Channel) -> Result<(), lapin::Error> {
     let (queue, events, options) = (place.name("ledger"), place.name("events"), QueueBindOptions::default());
-    channel.queue_bind(queue.into(), events.into(), pattern.into(), options, FieldTable::default()).await
+    channel.queue_bind(queue.into(), events.into(), EVERYTHING.into(), options, FieldTable::default()).await
 }
 
 /// False: it is to stop.

@@ -111,6 +111,12 @@ impl Scale {
         self.about.filter(|_| self.is_without)
     }
 
+    /// So many imports between one whose callees are cancelled at once and the next: while they are being called. More cancels are
+    /// more events of another kind among the ends of calls.
+    pub fn between_cancels(&self) -> usize {
+        if self.aimed == Some(Aim::TheQueueOfEvents) { 2 } else { 6 }
+    }
+
     /// How often each kind of fault has to come.
     pub fn faults_of_a_kind(&self) -> usize {
         if self.faults_for >= VERY_LONG { FAULTS_OF_A_KIND } else { 1 }

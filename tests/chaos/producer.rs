@@ -27,8 +27,6 @@ const IMPORTED_AFTER: f64 = 0.85;
 const BETWEEN_STOPS: usize = 50;
 /// So many imports between one message that nobody can read and the next.
 const BETWEEN_POISON: usize = 10;
-/// So many imports between one whose callees are cancelled at once and the next: while they are being called.
-const BETWEEN_CANCELS: usize = 6;
 
 /// One command, with what the ledger keeps of it.
 #[derive(Debug, Clone)]
@@ -119,7 +117,7 @@ impl Producer {
             if number % BETWEEN_POISON == BETWEEN_POISON - 1 {
                 self.deliver(&poison(number / BETWEEN_POISON)).await;
             }
-            if number % BETWEEN_CANCELS == BETWEEN_CANCELS - 1 {
+            if number % scale.between_cancels() == scale.between_cancels() - 1 {
                 let whom = json!({"taskId": batch.task, "batchId": batch.id});
                 self.deliver(&Order::new("callees.cancel", &whom)).await;
             }

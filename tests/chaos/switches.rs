@@ -60,6 +60,9 @@ fn campaign(safeguard: Safeguard) -> Campaign {
         }
         // An event that is lost may have been a last word, the end of an attempt, the answer to an import.
         Safeguard::ConfirmById => Campaign {
+            callees: 6_000,
+            // What a daemon leaves is published by another, much at once.
+            faults: &[Fault::Kill],
             aimed: Some(Aim::TheQueueOfEvents),
             ..usual(names::LOST, &[names::FINAL_EVENTS, names::RESULTS, names::ATTEMPTS, names::NOT_APPLIED])
         },
