@@ -17,6 +17,8 @@ use super::faults::Fault;
 use super::plan::Scale;
 use super::run;
 
+/// A moment of a few milliseconds that a run did not hit may be hit by another, of the next seed.
+const TRIES: u64 = 3;
 /// The microsecond of a minute at which a run begins that is about a minute's end.
 const BEGINS_AT: i64 = 20_000_000;
 
@@ -84,20 +86,45 @@ fn campaign(safeguard: Safeguard) -> Campaign {
     }
 }
 
+/// What a run says of its safeguard.
+enum Verdict {
+    AsItShouldBe,
+    /// Nothing was broken: the moment did not come, or the safeguard is not needed.
+    Nothing,
+    Wrong(String),
+}
+
 impl Campaign {
-    /// What is not as it should be, in a run without the safeguard.
-    fn complaint(&self, report: &Report) -> Option<String> {
+    fn judge(&self, report: &Report) -> Verdict {
         let broken: Vec<&str> = report.broken().collect();
-        if !broken.contains(&self.red) {
-            return Some(format!("\"{}\" holds all the same; broken: {broken:?}", self.red));
-        }
         let others: Vec<&str> =
-            broken.into_iter().filter(|name| *name != self.red && !self.consequences.contains(name)).collect();
-        (!others.is_empty()).then(|| format!("broken besides \"{}\": {others:?}", self.red))
+            broken.iter().copied().filter(|name| *name != self.red && !self.consequences.contains(name)).collect();
+        if broken.is_empty() {
+            Verdict::Nothing
+        } else if !broken.contains(&self.red) {
+            Verdict::Wrong(format!("\"{}\" holds, and broken are {broken:?}", self.red))
+        } else if !others.is_empty() {
+            Verdict::Wrong(format!("broken besides \"{}\": {others:?}", self.red))
+        } else {
+            Verdict::AsItShouldBe
+        }
     }
 
-    async fn run(&self, safeguard: Safeguard, services: OsString) -> Option<String> {
+    /// Runs until something breaks, if it has to; gives what is not as it should be.
+    async fn complaint(&self, safeguard: Safeguard, services: &OsString) -> Option<String> {
+        for number in 0..TRIES {
+            match self.run(safeguard, (services.clone(), number)).await {
+                Verdict::AsItShouldBe => return None,
+                Verdict::Wrong(complaint) => return Some(complaint),
+                Verdict::Nothing => println!("---- {safeguard}: nothing was broken in run {}", number + 1),
+            }
+        }
+        Some(format!("\"{}\" holds all the same, in {TRIES} runs", self.red))
+    }
+
+    async fn run(&self, safeguard: Safeguard, (services, number): (OsString, u64)) -> Verdict {
         let control = given("CONTROL").is_some();
+        let usual = Scale::from_environment();
         let scale = Scale {
             faults_for: Duration::from_secs(self.seconds),
             callees: self.callees,
@@ -106,7 +133,8 @@ impl Campaign {
             aimed: self.aimed,
             about: Some(safeguard),
             is_without: !control,
-            ..Scale::from_environment()
+            seed: usual.seed + number,
+            ..usual
         };
         println!("\n---- {} {safeguard}", if control { "with" } else { "without" });
         if self.aimed == Some(Aim::TheEndOfAMinute) {
@@ -115,14 +143,16 @@ impl Campaign {
         }
         // A run that cannot go on must not hide the others.
         let Ok(folder) = AssertUnwindSafe(run::run(scale, services)).catch_unwind().await else {
-            return Some("the run could not go on, as the panic above says".to_owned());
+            return Verdict::Wrong("the run could not go on, as the panic above says".to_owned());
         };
         let report = checker::check(&folder);
         println!("\n{report}");
-        match control {
-            true => (!report.is_sound())
-                .then(|| format!("broken with all safeguards on: {:?}", report.broken().collect::<Vec<_>>())),
-            false => self.complaint(&report),
+        match (control, report.is_sound()) {
+            (true, true) => Verdict::AsItShouldBe,
+            (true, false) => {
+                Verdict::Wrong(format!("broken with all safeguards on: {:?}", report.broken().collect::<Vec<_>>()))
+            }
+            (false, _) => self.judge(&report),
         }
     }
 }
@@ -149,7 +179,7 @@ async fn each_safeguard_turns_its_invariant_red() {
         |safeguard: &Safeguard| only.as_ref().is_none_or(|only| only.split(',').any(|name| name == safeguard.name()));
     let mut complaints = Vec::new();
     for safeguard in Safeguard::ALL.into_iter().filter(is_wanted) {
-        let complaint = campaign(safeguard).run(safeguard, services.clone()).await;
+        let complaint = campaign(safeguard).complaint(safeguard, &services).await;
         println!("---- {safeguard}: {}", complaint.as_deref().unwrap_or("as it should be"));
         complaints.extend(complaint.map(|complaint| format!("{safeguard}: {complaint}")));
     }
