@@ -4,7 +4,7 @@
 //! An unknown outcome claims nothing about the end, but it is still about the call that was placed.
 
 use super::events::{CallEnded, UNKNOWN_OUTCOME};
-use super::evidence::FaultKind;
+use super::evidence::{Evidence, Fault, FaultKind};
 use super::history::History;
 use super::names;
 use super::record::{End, Placing};
@@ -84,10 +84,24 @@ fn was_not_heard(history: &History, (placing, end): (&Placing, &End)) -> bool {
 /// The agent was not there; or it was, and that could not be written down before the process died.
 fn lost_its_agent(history: &History, (placing, end): (&Placing, &End)) -> bool {
     let evidence = history.evidence;
-    let died_at = evidence.processes.get(evidence.records.process(placing)).and_then(|process| process.ended_at);
+    let process = evidence.records.process(placing);
+    let died_at = evidence.processes.get(process).and_then(|process| process.ended_at);
     // An agent that came after the end was not there either.
-    placing
-        .agent_at
-        .filter(|agent_at| *agent_at <= end.at)
-        .is_none_or(|agent_at| died_at.is_some_and(|died_at| agent_at + UNTIL_KEPT >= died_at))
+    placing.agent_at.filter(|agent_at| *agent_at <= end.at).is_none_or(|agent_at| {
+        died_at.is_some_and(|died_at| time_to_record(evidence, process, (agent_at, died_at)) <= UNTIL_KEPT)
+    })
+}
+
+/// How long a process could write to the database between two instants: while it was not suspended, and the database was there.
+fn time_to_record(evidence: &Evidence, process: &str, (from, until): (i64, i64)) -> i64 {
+    let is_its_own = |fault: &Fault| fault.kind == FaultKind::Stop && fault.process.as_deref() == Some(process);
+    let hindrances = evidence.faults.iter().filter(|fault| is_its_own(fault) || fault.keeps_from_recording());
+    let mut spans: Vec<(i64, i64)> = hindrances.map(|fault| (fault.at.max(from), fault.until.min(until))).collect();
+    spans.sort_unstable();
+    let (mut free, mut since) = (0, from);
+    for (begins, ends) in spans.into_iter().filter(|(begins, ends)| begins < ends) {
+        free += (begins - since).max(0);
+        since = since.max(ends);
+    }
+    free + (until - since).max(0)
 }

@@ -179,3 +179,18 @@ fn an_agent_that_was_there_did_not_fail() {
     let just_before_the_kill = json!({"event": "AGENT_ACKED", "callId": call(1, 1, 2), "at": at(18_000)});
     assert_eq!(told("AGENT_FAILED", "ANSWERED", Some(just_before_the_kill)), []);
 }
+
+#[test]
+fn who_is_suspended_until_the_kill_could_not_write_down_the_agent() {
+    let suspended = |until: i64| {
+        figures(|ledgers| {
+            ledgers.ended(call(1, 1, 2))["data"]["result"] = json!("AGENT_FAILED");
+            ledgers.record(KILLED).push(json!({"event": "AGENT_ACKED", "callId": call(1, 1, 2), "at": at(3_500)}));
+            let stop = json!({"fault": "STOP", "at": at(4_000), "until": at(until), "process": KILLED});
+            ledgers.file("faults.jsonl").push(stop);
+        })
+    };
+    // It is killed at 20 s, and Postgres is away from 16 to 17.5 s.
+    assert_eq!(suspended(16_500), [(RESULTS, 1)]);
+    assert_eq!(suspended(18_500), []);
+}
