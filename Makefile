@@ -48,10 +48,10 @@ load: ## 5,000 calls over SIP at once, and 200 a second for a minute, with SIPp 
 		$(CARGO) test --release --locked --test load -- --nocapture --test-threads 1
 
 .PHONY: chaos
-chaos: ## Faults drawn from SEED=… for MINUTES=…, and the checker's verdict; CALLEES=… callees
+chaos: ## Faults drawn from SEED=… for MINUTES=…, and the checker's verdict; CALLEES=… callees; RELEASE=1: optimised
 	@CALLTASKD_CHAOS_MINUTES='$(or $(MINUTES),5)' CALLTASKD_CHAOS_SEED='$(or $(SEED),$(shell date +%s))' \
 		CALLTASKD_CHAOS_CALLEES='$(CALLEES)' scripts/with-servers.sh \
-		$(CARGO) test --locked --test chaos -- --nocapture --exact no_promise_is_broken_whatever_falls
+		$(CARGO) test $(if $(RELEASE),--release) --locked --test chaos -- --nocapture --exact no_promise_is_broken_whatever_falls
 
 .PHONY: switches
 switches: ## Each safeguard taken away, to see its promise broken; ONLY=… of them, CONTROL=1: none taken away
@@ -78,6 +78,8 @@ accept: test bench ## The tests, more restarts, those of a million callees and 1
 	@$(MAKE) --no-print-directory load
 	@echo 'accept: 20,000 spoilt messages over each transport while a hundred calls are up'
 	@CALLTASKD_TEST_MUTATIONS=20000 scripts/with-servers.sh $(CARGO) test --locked --test hostile -- --nocapture
+	@echo 'accept: half an hour of faults'
+	@$(MAKE) --no-print-directory chaos RELEASE=1 MINUTES=30 CALLEES=200000
 	@echo 'accept: each safeguard taken away, and no switch for that in a release build'
 	@$(MAKE) --no-print-directory switches
 	$(CARGO) test --release --locked --test settings a_release_build_has_no_switch
