@@ -124,7 +124,6 @@ impl Campaign {
 
     async fn run(&self, safeguard: Safeguard, (services, number): (OsString, u64)) -> Verdict {
         let control = given("CONTROL").is_some();
-        let usual = Scale::from_environment();
         let scale = Scale {
             faults_for: Duration::from_secs(self.seconds),
             callees: self.callees,
@@ -133,8 +132,7 @@ impl Campaign {
             aimed: self.aimed,
             about: Some(safeguard),
             is_without: !control,
-            seed: usual.seed + number,
-            ..usual
+            seed: Scale::from_environment().seed + number,
         };
         println!("\n---- {} {safeguard}", if control { "with" } else { "without" });
         if self.aimed == Some(Aim::TheEndOfAMinute) {
