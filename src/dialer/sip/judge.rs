@@ -62,7 +62,8 @@ fn seen(cause: Cause, heard: bool) -> (Option<LocalCause>, Option<FinalResponse>
         Cause::Refused(reply) => (None, Some(reply.response)),
         // A call that nobody heard of has not rung too long: the trunk is not there.
         Cause::RangOut(None) if !heard => (Some(LocalCause::NoReply), None),
-        Cause::RangOut(Some(reply)) if reply.local && !heard => (Some(LocalCause::NoReply), None),
+        // Its first word came when it had been given up: only an answer says that it was there in time.
+        Cause::RangOut(Some(reply)) if !reply.is_success() && !heard => (Some(LocalCause::NoReply), None),
         Cause::RangOut(reply) => (Some(LocalCause::RingTimeout), said(reply)),
         Cause::Stopped(reply) => (Some(LocalCause::Stopped), said(reply)),
         Cause::Talked(_, reasons) => (None, Some(reasons)),

@@ -66,7 +66,9 @@ fn sum(name: &'static str, found: Vec<(usize, String)>) -> Invariant {
 
 /// A call is up until the carrier says that it is over, whatever became of its daemon.
 fn slot(placing: &Placing) -> Span {
-    let end = placing.end.as_ref().map_or(i64::MAX, |end| end.at);
+    // Whom the carrier never heard of it never called.
+    let unended = if placing.heard { i64::MAX } else { placing.at };
+    let end = placing.end.as_ref().map_or(unended, |end| end.at);
     // What is heard late seems to begin late: of two calls in turn, the first may have been heard at once.
     (placing.at, end.max(placing.at + SECOND - HEARD_LATE))
 }

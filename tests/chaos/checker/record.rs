@@ -25,6 +25,8 @@ pub struct Placing {
     pub at: i64,
     /// It was dealt with: it did not come while the carrier heard nothing, or it came again afterwards.
     pub heard: bool,
+    /// It came first while the carrier heard nothing.
+    pub missed: bool,
     branch: Option<String>,
     pub end: Option<End>,
     /// When the daemon took it back, maybe too late.
@@ -166,6 +168,7 @@ impl Records {
             process,
             at,
             heard,
+            missed: !heard,
             branch,
             end,
             cancelled_at,
