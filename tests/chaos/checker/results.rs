@@ -62,6 +62,8 @@ fn means(history: &History, (placing, end): (&Placing, &End), told: &str) -> boo
         // Ours: the ring timeout, or a stop.
         ("CANCELLED", "NO_ANSWER") => rang_long,
         ("CANCELLED", "CANCEL") => true,
+        // Nobody picked up for as long as the carrier lets a phone ring.
+        ("RANG_OUT", "NO_ANSWER") => true,
         // It was silent until we gave it up.
         ("CANCELLED", "NETWORK_BUSY") => placing.missed,
         // The answer crossed our CANCEL, and was hung up at once.
