@@ -27,8 +27,10 @@ use serde_json::{Value, json};
 const BUSY_CPS: u32 = 100;
 /// The longest that its calls are counted while rows go.
 const LONGEST_LOOK: Duration = Duration::from_secs(20);
-/// What must be left of its rate. It loses nothing where nothing else runs.
+/// What must be left of its rate, where rows go long enough to compare. It loses nothing where nothing else runs.
 const LEAST_RATIO: f64 = 0.7;
+/// Of fewer, the rows are gone in a second or two, in which a rate says nothing.
+const ENOUGH_TO_COMPARE: i64 = 500_000;
 /// Of what a task has, so much may be read to answer for it, to stop or to delete it.
 const MOST_READ: f64 = 0.02;
 
@@ -71,7 +73,7 @@ async fn a_page_of_a_million_callees_is_found_by_index() {
     let whole = reads::whole_tables(&site).await;
     println!("{} callees: tables read as a whole: {whole:?}", crowd.callees);
     // Of a small table Postgres rightly reads all when it needs much.
-    assert!(crowd.callees < 500_000 || whole.is_empty(), "{whole:?}");
+    assert!(crowd.callees < ENOUGH_TO_COMPARE || whole.is_empty(), "{whole:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,5 +132,7 @@ async fn another_task_dials_on_while_a_million_rows_go() {
     let removed = begun - left;
     println!("{during:.1} calls per second while {removed} rows went in {looked:?}, {after:.1} afterwards");
     assert!(removed > 0, "nothing was removed meanwhile");
-    assert!(during >= after * LEAST_RATIO, "the other task was slowed: {during:.1} and {after:.1} calls per second");
+    assert!(during > 0.0, "the other task stood still");
+    let is_slowed = crowd.callees >= ENOUGH_TO_COMPARE && during < after * LEAST_RATIO;
+    assert!(!is_slowed, "the other task was slowed: {during:.1} and {after:.1} calls per second");
 }
