@@ -50,6 +50,9 @@ fn complaint_about_event(history: &History, event: &CallEnded) -> Option<String>
 const NEVER_HEARD: [&str; 2] = ["NETWORK_BUSY", "CANCEL"];
 /// How late what was said may be read on a busy machine, so that a CANCEL is sent after it.
 const CROSSING: i64 = 1_000_000;
+/// The longest between two INVITEs of one transaction before an agent is given up, 8 s (RFC 3261, section 17.1.1.2: after 0.5, 1,
+/// 2, 4 and 8 s), and its way.
+const UNTIL_SAID_AGAIN: i64 = 9_000_000;
 /// How long an answer may be from being written down.
 const UNTIL_KEPT: i64 = 2_000_000;
 /// The ring timeout of all tasks, less what the way of the INVITE to the carrier's ledger takes off it on a busy machine.
@@ -79,10 +82,11 @@ fn means(history: &History, (placing, end): (&Placing, &End), told: &str) -> boo
     }
 }
 
-/// The carrier heard nothing of what the callee was to be told of the agent.
+/// The carrier heard nothing of what the agent or the callee was to be told, until it was said again.
 fn was_not_heard(history: &History, (placing, end): (&Placing, &End)) -> bool {
     let mut silences = history.evidence.faults.iter().filter(|fault| fault.kind == FaultKind::TrunkDeaf);
-    placing.agent_at.is_some_and(|agent_at| silences.any(|silence| silence.at <= end.at && agent_at <= silence.until))
+    let is_of = |silence: &Fault, agent_at| silence.at <= end.at && agent_at <= silence.until + UNTIL_SAID_AGAIN;
+    placing.agent_at.is_some_and(|agent_at| silences.any(|silence| is_of(silence, agent_at)))
 }
 
 /// The agent was not there; or it was, and that could not be written down before the process died.

@@ -181,6 +181,19 @@ fn an_agent_that_was_there_did_not_fail() {
 }
 
 #[test]
+fn an_agent_that_came_when_the_trunk_heard_again_was_not_there() {
+    let deaf = |until: i64| {
+        figures(|ledgers| {
+            ledgers.ended(call(1, 1, 2))["data"]["result"] = json!("AGENT_FAILED");
+            ledgers.record(KILLED).push(json!({"event": "AGENT_ACKED", "callId": call(1, 1, 2), "at": at(3_500)}));
+            ledgers.file("faults.jsonl").push(json!({"fault": "TRUNK_DEAF", "at": at(-12_000), "until": at(until)}));
+        })
+    };
+    assert_eq!(deaf(-1_000), []);
+    assert_eq!(deaf(-6_000), [(RESULTS, 1)], "it would have been said again long before");
+}
+
+#[test]
 fn who_is_suspended_until_the_kill_could_not_write_down_the_agent() {
     let suspended = |until: i64| {
         figures(|ledgers| {
