@@ -1,4 +1,5 @@
-//! Takes up the calls that an earlier run of the daemon left up at this address.
+//! Takes up the calls that an earlier run of the daemon left up at this address, and has those hung up that it left ringing, should
+//! somebody answer.
 //!
 //! A dialog belongs to the address that its sides know, not to a lease: whoever has that address is the only one that they
 //! can speak to. That the sockets could be opened shows that the earlier run has none of them any more. Must be done before
@@ -45,6 +46,8 @@ async fn left_here(trunks: &Trunks, stack: &Stack, store: &Store) -> Result<Vec<
     let mut left = if here.is_empty() { Vec::new() } else { store.calls_left_at(&here).await? };
     // Those of a trunk that is not there any more are ended by their time limit.
     left.retain(|left| trunk_of(left).is_some_and(|trunk| trunks.get(&trunk).is_some()));
+    // Of another address are most of them, perhaps: their answers do not come here.
+    stack.orphan(&store.unwritten_calls().await?);
     let adopted = store.adopt_calls(&left).await?;
     left.retain(|left| adopted.contains(&left.call));
     Ok(left)

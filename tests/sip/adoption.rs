@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::cases::{answered, assert_tells, case};
 use crate::certificate;
-use crate::exchange::{Case, Exchange, sip_settings};
+use crate::exchange::{Case, Exchange, Other, sip_settings};
 use crate::harness::patience::{LATER, SOON, until, within};
 use crate::harness::site::folder;
 use crate::kamailio::{Door, Kamailio, Ports};
@@ -165,6 +165,21 @@ async fn who_rang_at_a_kill_holds_its_slot_through_two_takeovers() {
     let unknown = exchange.some_ended("ringing", 1).await;
     assert_tells(unknown[0].data(), "ringing", &json!({"result": "UNKNOWN_OUTCOME", "counted": true, "final": true}));
     exchange.abandon().await;
+}
+
+/// Whoever picks up a phone that an earlier run left ringing hears nobody: better a moment than as long as SIP lets it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_picks_up_when_the_daemon_is_back_is_hung_up_at_once() {
+    let rings = play("answers_and_is_released").pausing(8_000);
+    let case = Case { agent: Other::Absent, ..case("orphan", rings) };
+    let mut exchange = Exchange::open("orphan", &[case]).await;
+    let has_sent = |exchange: &Exchange, text| exchange.has_sent("orphan-carrier", text).then_some(());
+    until("the phone to ring", SOON, || has_sent(&exchange, "180 Ringing")).await;
+    exchange.site.daemon.kill();
+    exchange.start_again().await;
+    assert!(!exchange.has_sent("orphan-carrier", "SIP/2.0 200"), "it answered too early to show anything");
+    // It has the ACK and the BYE, or fails.
+    exchange.finish_carrier("orphan").await;
 }
 
 /// Locks every open attempt until this is dropped: nothing can be written down of any.

@@ -55,6 +55,17 @@ impl Dialog {
         request
     }
 
+    /// As the answer to an INVITE of an earlier run says that it has become.
+    pub fn answered(self, response: &Response) -> Option<Self> {
+        let from = response.from_header().ok()?;
+        let local_tag = from.tag().ok()??.value().to_owned();
+        let local = from.value().split(";tag=").next()?.to_owned();
+        let number = response.cseq_header().ok()?.seq().ok()?;
+        let mut dialog = Self { local, local_tag, local_sequence: number, invite_sequence: number, ..self };
+        dialog.confirm(response);
+        Some(dialog)
+    }
+
     /// Takes over what the other side's answer settles: its tag, its address and the route to it.
     pub fn confirm(&mut self, response: &Response) {
         if let Ok(to) = response.to_header() {

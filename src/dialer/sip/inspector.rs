@@ -1,5 +1,6 @@
 //! Answers to our INVITEs that reach no transaction any more (RFC 3261, section 13.2.2.4): repeated ones are
-//! acknowledged again, those of a second phone, or of a call that was given up, are acknowledged and hung up.
+//! acknowledged again, those of a second phone, of a call that was given up, or of one that rang when an earlier run of the
+//! daemon died, are acknowledged and hung up.
 //!
 //! An answer makes us send something, perhaps to an address that it names, and a BYE ends a call at a phone that knows calls by
 //! their Call-ID alone. So it has to be on the branch of our INVITE and have our tag, and an unwanted one has to come from where that went.
@@ -23,6 +24,9 @@ use super::stack::Path;
 /// How long an answer can be repeated: 64*T1.
 pub(super) const REPEATS: Duration = Duration::from_secs(32);
 
+/// How long a phone may ring that nobody takes back: Timer C of the proxies before it (RFC 3261, section 16.6).
+const RINGS: Duration = Duration::from_secs(180);
+
 /// What has to be sent because of an answer that nobody waits for.
 #[derive(Debug)]
 pub(super) enum Stray {
@@ -30,6 +34,8 @@ pub(super) enum Stray {
     Again(Box<(Request, Path)>),
     /// Somebody answered whom we do not want: to be acknowledged and hung up.
     Unwanted(Box<(Dialog, Response, Path)>),
+    /// The same, to a call of an earlier run of the daemon, of which nothing is known but the answer and where that came from.
+    Orphan(Box<(Response, SipAddr)>),
 }
 
 /// What became of an INVITE.
@@ -59,12 +65,14 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Answers {
     entries: Mutex<HashMap<(String, u32), Entry>>,
+    /// Call-IDs of calls that an earlier run of the daemon may have left ringing, and when none of them rings any more.
+    orphans: Mutex<HashMap<String, Instant>>,
     strays: mpsc::UnboundedSender<Stray>,
 }
 
 impl Answers {
     pub fn new(strays: mpsc::UnboundedSender<Stray>) -> Self {
-        Self { entries: Mutex::default(), strays }
+        Self { entries: Mutex::default(), orphans: Mutex::default(), strays }
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<(String, u32), Entry>> {
@@ -89,6 +97,14 @@ impl Answers {
         }
     }
 
+    /// An answer to an INVITE of an earlier run was acknowledged so.
+    pub fn adopt(&self, dialog: &Dialog, ack: Request, path: &Path) {
+        let state = State::Acknowledged(dialog.remote_tag_now(), Box::new((ack, path.clone())));
+        let forget_at = Some(Instant::now() + REPEATS);
+        let entry = Entry { state, branch: None, dialog: dialog.clone(), path: path.clone(), forget_at };
+        self.enter(dialog.invite_sequence, entry);
+    }
+
     /// The dialog was taken up again: whatever answer to its last INVITE, or to one of the next `unrecorded`, is still
     /// repeated has to be acknowledged. Only the last one that is known can want our own answer.
     pub fn recall(&self, dialog: &Dialog, answer: Option<&str>, (path, unrecorded): (&Path, u32)) {
@@ -96,10 +112,18 @@ impl Answers {
             let invite_sequence = dialog.invite_sequence + further;
             let dialog = Dialog { invite_sequence, ..dialog.clone() };
             let ack = dialog.ack(answer.filter(|_| further == 0));
-            let state = State::Acknowledged(dialog.remote_tag_now(), Box::new((ack, path.clone())));
-            let forget_at = Some(Instant::now() + REPEATS);
-            self.enter(invite_sequence, Entry { state, branch: None, dialog, path: path.clone(), forget_at });
+            self.adopt(&dialog, ack, path);
         }
+    }
+
+    /// These calls may still ring, and whoever made them is gone.
+    pub fn orphan(&self, call_ids: impl Iterator<Item = String>) {
+        let forget_at = Instant::now() + RINGS;
+        self.orphans().extend(call_ids.map(|call_id| (call_id, forget_at)));
+    }
+
+    fn orphans(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.orphans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It ended without an answer, or nobody waits for its answer any more.
@@ -124,6 +148,7 @@ impl Answers {
     pub fn sweep(&self) {
         let now = Instant::now();
         self.entries().retain(|_, entry| entry.forget_at.is_none_or(|at| at > now));
+        self.orphans().retain(|_, at| *at > now);
     }
 
     /// How many would be remembered for ever if nothing more came.
@@ -140,8 +165,14 @@ impl Answers {
     fn look_at(&self, response: &Response, from: Option<&SipAddr>) {
         let Some((call_id, number, tag)) = message::identity(response) else { return };
         let mut entries = self.entries();
-        // What we never asked for gets no answer: it could make us send to anybody.
-        let Some(entry) = entries.get_mut(&(call_id, number)) else { return };
+        let Some(entry) = entries.get_mut(&(call_id.clone(), number)) else {
+            // What we never asked for gets no answer: it could make us send to anybody.
+            let is_orphan = self.orphans().remove(&call_id).is_some();
+            if let Some(from) = from.filter(|_| is_orphan) {
+                drop(self.strays.send(Stray::Orphan(Box::new((response.clone(), from.clone())))));
+            }
+            return;
+        };
         let ours = response.from_header().ok().and_then(|from| from.tag().ok()).flatten();
         let is_ours = ours.is_some_and(|tag| *tag.value() == entry.dialog.local_tag);
         if !is_ours || (entry.branch.is_some() && entry.branch != message::branch(response)) {

@@ -3,6 +3,7 @@
 //! Must not look anything up or connect: it only reads what settings and URIs say.
 
 use rsipstack::sip::Uri;
+use rsipstack::transport::SipAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::TrunkName;
@@ -67,6 +68,18 @@ impl Peer {
     pub fn new(transport: Transport, host: &str, port: Option<u16>) -> Self {
         let host = host.trim_matches(['[', ']']).to_owned();
         Self { transport, host, port: port.unwrap_or(transport.default_port()), trunk: None }
+    }
+
+    /// Whoever sends from there. `None`: by a transport that we do not speak.
+    pub fn at(address: &SipAddr) -> Option<Self> {
+        let transport = match address.r#type {
+            None | Some(rsipstack::sip::Transport::Udp) => Transport::Udp,
+            Some(rsipstack::sip::Transport::Tcp) => Transport::Tcp,
+            Some(rsipstack::sip::Transport::Tls) => Transport::Tls,
+            Some(_) => return None,
+        };
+        let socket = address.get_socketaddr().ok()?;
+        Some(Self::new(transport, &socket.ip().to_string(), Some(socket.port())))
     }
 
     /// The same as a server of this trunk.

@@ -29,7 +29,8 @@ use super::peer::{Peer, Transport};
 use super::resolver::Resolver;
 use super::secure::{Secure, Trust};
 use super::sockets::{Datagrams, Sockets};
-use super::{challenge, sink, sockets, strays};
+use super::{bridge, challenge, sink, sockets, strays};
+use crate::domain::ids::CallId;
 use crate::settings::{Bind, Credentials, HostPort, Sip};
 
 /// Above every ring timeout: it is ours that cancels.
@@ -155,6 +156,13 @@ impl Stack {
             (None, bound, Ok(ip)) => bound == ip,
             (None, ..) => false,
         }
+    }
+
+    /// These calls may ring at somebody's, and were left by an earlier run: whoever answers is hung up. Its agent may be called
+    /// already, where agents are called first.
+    pub fn orphan(&self, calls: &[CallId]) {
+        let legs = |call: &CallId| [call.to_string(), bridge::agent_call_id(1, *call)];
+        self.answers.orphan(calls.iter().flat_map(legs));
     }
 
     /// The way to a peer: at once for datagrams and for a connection that is open.

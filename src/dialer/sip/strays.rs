@@ -3,10 +3,15 @@
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
+use rsipstack::sip::{HeadersExt, Response};
+use rsipstack::transport::SipAddr;
 use tokio::sync::mpsc;
 
+use super::dialog::Dialog;
 use super::inspector::{REPEATS, Stray};
-use super::stack::Stack;
+use super::message;
+use super::peer::Peer;
+use super::stack::{Path, Stack};
 use crate::telemetry;
 
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(5);
@@ -52,12 +57,35 @@ impl Stack {
                 let (mut dialog, response, path) = *unwanted;
                 dialog.confirm(&response);
                 let path = self.path_within(&dialog).await.unwrap_or(path);
-                let (ack, number) = (dialog.ack(None), dialog.invite_sequence);
-                self.tell(ack, &path).await;
-                let bye = dialog.bye();
-                let over = tokio::time::timeout(REPEATS, self.ask(bye, &path, None)).await;
-                tracing::info!(peer = %path.peer, number, ended = over.is_ok(), "an answer that nobody waited for was hung up");
+                self.tell(dialog.ack(None), &path).await;
+                self.hang_up(dialog, &path).await;
             }
+            Stray::Orphan(orphan) => self.release_orphan(orphan.0, orphan.1).await,
         }
+    }
+
+    /// Sends to where the answer came from and nowhere else, whatever it says: where the INVITE went is not known any more.
+    async fn release_orphan(&self, answer: Response, from: SipAddr) {
+        let found = Peer::at(&from).zip(message::identity(&answer)).zip(answer.to_header().ok());
+        let Some(((peer, (call_id, number, _)), to)) = found else { return };
+        let path = match self.path(&peer).await {
+            Ok(path) => path,
+            Err(error) => return tracing::warn!(%error, "whoever answered a call of an earlier run cannot be told"),
+        };
+        let Ok(uri) = to.uri() else { return };
+        let Some(dialog) = self.dialog(&path, &call_id, ("calltaskd", &uri.to_string())).answered(&answer) else {
+            return;
+        };
+        let ack = dialog.ack(None);
+        self.tell(ack.clone(), &path).await;
+        self.answers.adopt(&dialog, ack, &path);
+        tracing::info!(peer = %path.peer, number, "a call that an earlier run left ringing was answered");
+        self.hang_up(dialog, &path).await;
+    }
+
+    async fn hang_up(&self, mut dialog: Dialog, path: &Path) {
+        let (number, bye) = (dialog.invite_sequence, dialog.bye());
+        let over = tokio::time::timeout(REPEATS, self.ask(bye, path, None)).await;
+        tracing::info!(peer = %path.peer, number, ended = over.is_ok(), "an answer that nobody waited for was hung up");
     }
 }

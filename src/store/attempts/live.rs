@@ -118,6 +118,13 @@ impl Store {
         Ok(rows.into_iter().map(LeftCall::from).collect())
     }
 
+    /// Attempts of other runs of which nothing is written down for whoever follows: their calls may ring.
+    pub async fn unwritten_calls(&self) -> Result<Vec<CallId>, StoreError> {
+        let query = diesel::sql_query("SELECT call_id FROM open_attempts WHERE dialogs IS NULL AND holder <> $1");
+        let rows: Vec<CallRow> = query.bind::<SqlUuid, _>(self.holder.0).load(&mut self.connection().await?).await?;
+        Ok(ids(rows))
+    }
+
     /// Makes calls of other runs this daemon's own, where they are still open and nobody was faster; gives those.
     pub async fn adopt_calls(&self, calls: &[LeftCall]) -> Result<Vec<CallId>, StoreError> {
         let query = diesel::sql_query(

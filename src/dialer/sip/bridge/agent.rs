@@ -9,6 +9,7 @@ use crate::dialer::sip::peer::{Peer, Transport};
 use crate::dialer::sip::sdp::{Clash, Description};
 use crate::dialer::sip::voice::heard;
 use crate::domain::call::HangupBy;
+use crate::domain::ids::CallId;
 
 /// How often the agent is told again where the callee's media are, until we give up.
 const MOST_CORRECTIONS: u32 = 2;
@@ -22,7 +23,7 @@ impl Bridge {
         let Some(order) = &self.order else { return self.without_agent(Reply::unreachable()) };
         self.agent_invitations += 1;
         let invitation = Invitation {
-            call_id: format!("agent-{}-{}", self.agent_invitations, order.call_id),
+            call_id: call_id(self.agent_invitations, order.call_id),
             uri: order.agent.sip_uri.clone(),
             // The agent sees whom it talks to.
             from: order.called.e164().to_owned(),
@@ -186,6 +187,11 @@ impl Bridge {
         }
         None
     }
+}
+
+/// The Call-ID of the agent's leg.
+pub fn call_id(invitation: u32, call: CallId) -> String {
+    format!("agent-{invitation}-{call}")
 }
 
 /// What the agent is told of the call.

@@ -37,6 +37,7 @@ use crate::domain::call::HangupBy;
 use crate::domain::classification::FinalResponse;
 use crate::domain::ids::{CallId, TrunkName};
 use crate::settings::{Codec, OfferStrategy as Strategy};
+pub(super) use agent::call_id as agent_call_id;
 pub use kept::KeptCall;
 
 /// How the callee's part of a call ended.

@@ -103,6 +103,22 @@ fn a_strangers_answer_makes_us_send_nothing() {
 }
 
 #[test]
+fn who_answers_a_call_of_an_earlier_run_is_told_of_once() {
+    let (sender, strays) = mpsc::unbounded_channel();
+    let mut call = Answered { answers: Answers::new(sender), strays, branch: "z9hG4bKearlier".to_owned() };
+    let answer = call.answer("phone");
+    assert!(call.hears(&answer, [192, 0, 2, 1]).is_none(), "nobody knows it");
+    call.answers.orphan(["one".to_owned(), "two".to_owned()].into_iter());
+    let Some(Stray::Orphan(orphan)) = call.hears(&answer, [192, 0, 2, 1]) else { panic!("it is left alone") };
+    let dialog = Dialog { local: String::new(), local_tag: String::new(), ..dialog() };
+    let dialog = dialog.answered(&orphan.0).unwrap();
+    assert_eq!((dialog.local.as_str(), dialog.local_tag.as_str()), ("<sip:a@198.51.100.1>", "ours"));
+    assert_eq!((dialog.local_sequence, dialog.remote_tag_now().as_str()), (1, "phone"));
+    call.answers.adopt(&dialog, dialog.ack(None), &path());
+    assert!(matches!(call.hears(&answer, [192, 0, 2, 1]), Some(Stray::Again(_))), "its ACK was lost");
+}
+
+#[test]
 fn a_guess_does_not_take_the_place_of_the_answer() {
     let (sender, mut strays) = mpsc::unbounded_channel();
     let (answers, mut dialog) = (Answers::new(sender), dialog());
