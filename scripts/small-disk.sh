@@ -50,17 +50,18 @@ unmount_disk() {
     ! disk_mounted || umount "$disk"
 }
 
-# Makes the disk as small as what is on it, which others go on writing to.
+# Makes the disk as small as what is on it. Others go on writing to it, so each try
+# leaves a little more room than the one before, which is soon full as well.
 fill_disk() {
     local used try
     find_postgres
     locate_disk
     disk_mounted || die "there is no small disk: $0 small-disk"
-    for try in 1 2 3 4 5; do
+    for try in {0..49}; do
         used=$(($(df --output=used -B1K "$disk" | tail -n 1)))
         # Zero would be no limit at all.
-        if mount -o "remount,size=$((used > 0 ? used : 4))k" "$disk"; then break; fi
-        ((try < 5)) || die "the disk does not become small"
+        if mount -o "remount,size=$((used + 4 + try * 64))k" "$disk"; then break; fi
+        ((try < 49)) || die "the disk does not become small"
     done
     sleep "${1:?SECONDS}"
     mount -o "remount,size=$disk_size" "$disk"
