@@ -54,8 +54,8 @@ chaos: ## Faults drawn from SEED=… for MINUTES=…, and the checker's verdict;
 		$(CARGO) test $(if $(RELEASE),--release) --locked --test chaos -- --nocapture --exact no_promise_is_broken_whatever_falls
 
 .PHONY: switches
-switches: ## Each safeguard taken away, to see its promise broken; ONLY=… of them, CONTROL=1: none taken away
-	@CALLTASKD_CHAOS_SWITCHES=1 CALLTASKD_CHAOS_ONLY='$(ONLY)' CALLTASKD_CHAOS_CONTROL='$(CONTROL)' scripts/with-servers.sh \
+switches: ## Each safeguard taken away, to see its promise broken; ONLY=… of them, CONTROL=1: none taken away; SEED=…
+	@CALLTASKD_CHAOS_SWITCHES=1 CALLTASKD_CHAOS_SEED='$(SEED)' CALLTASKD_CHAOS_ONLY='$(ONLY)' CALLTASKD_CHAOS_CONTROL='$(CONTROL)' scripts/with-servers.sh \
 		$(CARGO) test --locked --test chaos -- --nocapture --exact switches::each_safeguard_turns_its_invariant_red
 
 .PHONY: accept

@@ -12,9 +12,10 @@ use tokio::sync::mpsc;
 
 use super::dialog::Dialog;
 use super::header::Header;
-use super::incoming::{Key, PeerOffer};
+use super::incoming::PeerOffer;
 use super::invite::{self, CancelHandle, Outgoing};
 use super::message::{self, Reply};
+use super::seats::Key;
 use super::stack::{Path, Stack};
 use super::voice;
 use crate::domain::classification::FinalResponse;
