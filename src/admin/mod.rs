@@ -2,8 +2,9 @@
 //!
 //! It must never be a reason not to dial: where its address is taken, by another daemon of the host for example, the
 //! daemon goes on without it and tries again until the address is free. It must cost nothing either: a scrape reads
-//! memory alone, and the store is asked at most once a second whether it answers.
+//! memory alone, the store is asked at most once a second whether it answers, and connections are few and short.
 
+mod door;
 mod health;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::retry::Delays;
 use crate::settings::Admin;
 use crate::store::Store;
 use crate::telemetry::metrics::{Metrics, OUTBOX_WAITING};
+use door::Door;
 use health::Health;
 
 /// How often observations are summed up.
@@ -83,7 +85,7 @@ async fn serve(shown: Arc<Shown>) {
                 let address = listener.local_addr().unwrap_or(address).to_string();
                 tracing::info!(address, "the operator's endpoint is open");
                 // It ends only by an error that no later request would meet.
-                drop(axum::serve(listener, routes.clone()).await);
+                drop(axum::serve(Door::new(listener), routes.clone()).await);
             }
             Err(error) if !told => {
                 told = true;
