@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::ear::{Datagram, Ear};
 use super::leg::{Leg, Side, State, attempt, user};
 use super::message::{Message, described};
 use super::repeats::{Due, Heard, Repeats};
@@ -55,8 +56,8 @@ impl Exchange {
         let ports = [0, 1].map(|side: usize| sockets[side].local_addr().unwrap().port());
         let inputs = channel();
         for (side, socket) in [Side::Callee, Side::Agent].into_iter().zip(&sockets) {
-            let (socket, inputs) = (socket.try_clone().unwrap(), inputs.0.clone());
-            std::thread::spawn(move || listen(side, &socket, &inputs));
+            let (ear, inputs) = (Ear::of(socket), inputs.0.clone());
+            std::thread::spawn(move || listen(side, &ear, &inputs));
         }
         let (mood, unheard) = (Mood::Well, HashSet::new());
         let (legs, responses, repeats, timers, lines, outgoing) = Default::default();
@@ -315,13 +316,12 @@ impl Exchange {
     }
 }
 
-fn listen(side: Side, socket: &UdpSocket, inputs: &Sender<Input>) {
-    let mut datagram = [0; 8_192];
+fn listen(side: Side, ear: &Ear, inputs: &Sender<Input>) {
     loop {
         // What comes back from a port where nobody is now.
-        let Ok((length, from)) = socket.recv_from(&mut datagram) else { continue };
-        let message = Message::read(&datagram[..length]);
-        if inputs.send(Input::Heard { side, message, from, at: now() }).is_err() {
+        let Some(Datagram { bytes, from, at }) = ear.hear() else { continue };
+        let message = Message::read(&bytes);
+        if inputs.send(Input::Heard { side, message, from, at }).is_err() {
             return;
         }
     }

@@ -4,6 +4,7 @@
 //! It is this test's own executable, started again: so it outlives no run, and is ended by its pid. Nothing in here may use the
 //! daemon's code or the library that it speaks SIP with, so that the two cannot be wrong alike.
 
+mod ear;
 mod exchange;
 mod leg;
 #[path = "../../loss/message.rs"]
