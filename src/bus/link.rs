@@ -35,8 +35,10 @@ pub struct Link {
 }
 
 impl Link {
-    pub(super) fn new(url: SecretString, name: String) -> Self {
-        Self { url, name, connection: Mutex::new(None) }
+    /// Named after whose it is and what for, so that people can tell it from others.
+    pub(super) fn new(url: &SecretString, (node, purpose): (&str, &str)) -> Self {
+        let name = format!("calltaskd {node} {purpose}");
+        Self { url: SecretString::clone(url), name, connection: Mutex::new(None) }
     }
 
     /// A new channel, on the connection there is or on a new one.
@@ -66,6 +68,14 @@ impl Link {
         let properties = ConnectionProperties::default().with_connection_name(LongString::from(self.name.as_str()));
         let connect = tokio::time::timeout(PATIENCE, sieve::connect(uri, properties));
         Ok(connect.await.map_err(|_| BusError::Timeout("connection", PATIENCE))??)
+    }
+
+    /// Lets go of the connection, which may be dead without anybody knowing: the next channel is of another one.
+    pub async fn abandon(&self) {
+        if let Some(connection) = self.connection.lock().await.take() {
+            let goodbye = async move { drop(connection.close(200, "bye".into()).await) };
+            tokio::spawn(tokio::time::timeout(PATIENCE, goodbye));
+        }
     }
 
     /// Closes the connection, if it is open.

@@ -1,7 +1,7 @@
 //! RabbitMQ: connections, the topology, and what a message looks like.
 //!
 //! Two connections, one to consume and one to publish: a broker in need blocks publishing connections, and must
-//! not stop the acknowledgements with them. A third is opened for direct replies, whose address a sender can forge.
+//! not stop the acknowledgements with them. Further ones are opened for direct replies, whose address a sender can forge.
 //! Nothing recovers silently. A stage whose channel fails opens a new one and begins its session again, because only the
 //! stage knows what was in hand.
 
@@ -29,6 +29,8 @@ use crate::settings;
 pub enum BusError {
     #[error("the broker cannot be reached: {0}")]
     Broker(#[from] lapin::Error),
+    #[error("the channel ended: {0}")]
+    ChannelEnded(#[source] lapin::Error),
     #[error("the broker did not take the {0} within {1:?}")]
     Timeout(&'static str, Duration),
     #[error("the broker closed the subscription of {0}")]
@@ -42,9 +44,9 @@ pub enum BusError {
 pub struct Bus {
     pub consuming: Link,
     pub publishing: Link,
-    /// For replies to addresses that may make the broker close it.
-    pub replying: Link,
     pub topology: Topology,
+    url: SecretString,
+    node: String,
     /// Where the broker is, for people: without the user and the password.
     pub address: String,
     /// What all its names begin with.
@@ -57,16 +59,22 @@ pub struct Bus {
 
 impl Bus {
     pub fn new(settings: &settings::Bus, node: &str) -> Self {
-        let link = |purpose: &str| Link::new(SecretString::clone(&settings.url), format!("calltaskd {node} {purpose}"));
+        let link = |purpose: &str| Link::new(&settings.url, (node, purpose));
         Self {
             consuming: link("consuming"),
             publishing: link("publishing"),
-            replying: link("replying"),
             topology: Topology::new(&settings.prefix),
+            url: SecretString::clone(&settings.url),
+            node: node.to_owned(),
             address: link::address(&settings.url),
             prefix: settings.prefix.clone(),
             publish_timeout: settings.publish_timeout,
             confirm_window: usize::try_from(settings.confirm_window).unwrap_or(1),
         }
+    }
+
+    /// A connection more, for whoever must be alone on it.
+    pub fn link(&self, purpose: &str) -> Link {
+        Link::new(&self.url, (&self.node, purpose))
     }
 }

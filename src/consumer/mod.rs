@@ -7,6 +7,7 @@ mod agents;
 mod apply;
 mod cancels;
 mod commands;
+mod direct;
 mod exports;
 mod imports;
 mod letters;
@@ -140,7 +141,7 @@ impl Session {
         let channel = context.bus.consuming.open_channel().await?;
         context.bus.topology.declare(&channel).await?;
         channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-        let replies = Replies::open(context).await?;
+        let replies = Replies::open(context, queue).await?;
         let options = BasicConsumeOptions::default();
         let deliveries = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
         context.note_subscribed(queue == context.bus.topology.commands, true);

@@ -123,7 +123,6 @@ impl Stages {
         self.publisher = std::future::ready(self.clean).boxed();
         self.bus.consuming.close().await;
         self.bus.publishing.close().await;
-        self.bus.replying.close().await;
         self.clean
     }
 }

@@ -70,6 +70,18 @@ impl Site {
         Daemon::inside(&settings, self.place(), clock.clone()).await
     }
 
+    /// Starts a daemon that finds its servers at a place before theirs, which is made with what makes it one.
+    pub async fn behind<R>(name: &str, plan: &Plan, before: impl AsyncFnOnce(&Place) -> (Place, R)) -> (Self, R) {
+        let mut relay = None;
+        let site = Self::around(name, &["#"], async |servers, folder| {
+            let (place, made) = before(&servers.place).await;
+            relay = Some(made);
+            start_daemon(folder, 1, plan.toml(&place, &record_path(folder))).await
+        })
+        .await;
+        (site, relay.unwrap())
+    }
+
     async fn around(name: &str, patterns: &[&str], daemon: impl AsyncFnOnce(&Servers, &Path) -> Daemon) -> Self {
         let folder = folder(name);
         println!("the settings, the log and the record of this test: {}", folder.display());
