@@ -1,5 +1,6 @@
 //! What a command reads besides its arguments: a file, or stdin where the path is `-`.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -7,15 +8,27 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+/// A million ids and more; a device that has no end must not fill the memory.
+const MOST_MIB: u64 = 64;
+
 /// The whole text.
 pub fn text(path: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    if path == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text).context("stdin cannot be read as UTF-8")?;
+    let text = if path == Path::new("-") {
+        whole(std::io::stdin()).context("stdin cannot be read")?
     } else {
-        text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    }
+        let read = File::open(path).map_err(anyhow::Error::from).and_then(whole);
+        read.with_context(|| format!("{} cannot be read", path.display()))?
+    };
     Ok(text.strip_prefix('\u{feff}').map(ToOwned::to_owned).unwrap_or(text))
+}
+
+fn whole(input: impl Read) -> anyhow::Result<String> {
+    let (most, mut bytes) = (MOST_MIB * 1_024 * 1_024, Vec::new());
+    input.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        bail!("it is longer than {MOST_MIB} MiB; a list may be given in several files");
+    }
+    String::from_utf8(bytes).context("it is not UTF-8")
 }
 
 /// The lines that are not blank, each with its number.
@@ -58,6 +71,21 @@ mod tests {
     #[test]
     fn blank_lines_are_counted_and_left_out() {
         assert_eq!(lines("a\n\n  b \r\n").collect::<Vec<_>>(), [(1, "a"), (3, "b")]);
+    }
+
+    #[test]
+    fn what_has_no_end_is_not_read_to_its_end() {
+        let error = format!("{:#}", record(Path::new("/dev/zero"), "agent").unwrap_err());
+        assert!(error.contains("/dev/zero") && error.contains("longer than 64 MiB"), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ids");
+        let umlauts = "ü".repeat(32 * 1_024 * 1_024);
+        std::fs::write(&path, &umlauts).unwrap();
+        assert_eq!(text(&path).unwrap().len(), umlauts.len());
+        std::fs::write(&path, umlauts + "ü").unwrap();
+        assert!(format!("{:#}", text(&path).unwrap_err()).contains("longer than 64 MiB"));
+        std::fs::write(&path, b"\xff").unwrap();
+        assert!(format!("{:#}", text(&path).unwrap_err()).contains("UTF-8"));
     }
 
     #[test]

@@ -115,7 +115,37 @@ async fn a_workbook_that_unpacks_to_too_much_is_refused() {
             "a cell of it",
         ),
         ("attribute", Book { sheet: ("<row r=\"", "1111111111", 20_000_000), texts: none }, "a cell of it"),
-        ("no-rows", Book { sheet: ("<a>", "aaaaaaaaaa", 20_000_000), texts: none }, "holds no rows"),
+        ("no-rows", Book { sheet: ("", "<a>aaaaaaaaaaaaaaaaaaa</a>", 10_000_000), texts: none }, "holds no rows"),
+        ("comment", Book { sheet: ("<!--", "<c/>aaaaaa", 20_000_000), texts: none }, "a cell of it"),
+        (
+            "cell-in-cell",
+            Book {
+                sheet: (r#"<row r="1"><c r="A1" t="inlineStr"><is>"#, "<r><t>aaaaaaaaaa</t></r><c/>", 10_000_000),
+                texts: none,
+            },
+            "a cell of it",
+        ),
+        (
+            "names-of-cells",
+            Book {
+                sheet: (NAMES, "<definedName name=\"a\">aaaaaaaaaaaaaaaaaaaa</definedName>", 10_000_000),
+                texts: none,
+            },
+            "texts and formats",
+        ),
+        (
+            "prefix",
+            Book {
+                sheet: (NAMES, "", 0),
+                texts: ("<c/>", "<aaaaaaaaaaaaaaaaaaaa:si><t>a</t></aaaaaaaaaaaaaaaaaaaa:si>", 30_000_000),
+            },
+            "texts and formats",
+        ),
+        (
+            "no-column",
+            Book { sheet: (NAMES, r#"<row r="6"><c r="ZZZZZZZZ6"/></row>"#, 10_000), texts: none },
+            "ZZZZZZZZ6, which no worksheet has",
+        ),
         ("formats", Book { sheet: (NAMES, "", 0), texts: ("", "<xf/>", 10_000_000) }, "texts and formats"),
         (
             "far-column",
@@ -160,7 +190,8 @@ async fn a_file_that_is_no_list_is_refused_with_a_reason() {
             "line 2: the row goes on for more than 4 MiB",
         ),
         (write(&files, "lines.csv", &[names, (b"\"", 1), (&notes, 10)]), "line 2: the row goes on for more than 4 MiB"),
-        (write(&files, "columns.csv", &[(b"a,", 30_000), (b"\n", 1)]), "two columns a"),
+        (write(&files, "columns.csv", &[(b"a,", 30_000), (b"\n", 1)]), "at most 1000 are read"),
+        (write(&files, "cr.csv", &[(b"calledNumber\r+493023125000\r", 1)]), "end in CR alone"),
         (write(&files, "nul.csv", &[names, (b"x\n\0\n+493023125001,y\n", 1)]), "line 3 has a NUL byte"),
         (write(&files, "utf-16.csv", &[(&nested, 1)]), "has a NUL byte"),
         (write(&files, "mark.csv", &[(b"\xff\xfe", 1), (&nested, 1)]), "UTF-16"),

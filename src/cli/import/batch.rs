@@ -7,7 +7,7 @@ use super::ImportArgs;
 use super::file::{RefusedRow, Row};
 
 /// A command's body stays below 1 MiB with what surrounds its rows: brokers are slow with larger ones.
-const MOST_BYTES: usize = 1_000_000;
+pub const MOST_BYTES: usize = 1_000_000;
 
 /// Rows in the order of the file.
 #[derive(Debug)]
@@ -28,9 +28,10 @@ impl Batch {
 
     /// Takes a row; gives back the rows so far when it is the first that does not go with them.
     pub fn add(&mut self, row: Row) -> Option<Self> {
-        let bytes = row.callee.as_ref().map_or(0, |callee| callee.to_string().len() + 1);
-        let is_full = self.callees.len() + self.refused.len() >= self.most_rows;
-        let full = is_full || self.bytes + bytes > MOST_BYTES && !self.callees.is_empty();
+        // Of a refused row, too: it is kept until its batch is reported.
+        let bytes = row.callee.as_ref().unwrap_or_else(|refused| &refused.callee).to_string().len() + 1;
+        let rows = self.callees.len() + self.refused.len();
+        let full = rows >= self.most_rows || self.bytes + bytes > MOST_BYTES && rows > 0;
         let before = full.then(|| std::mem::replace(self, Self::of(self.most_rows)));
         match row.callee {
             Ok(_) if bytes > MOST_BYTES => self.refused.push(too_long(row.line)),
@@ -39,7 +40,10 @@ impl Batch {
                 self.callees.push(callee);
                 self.lines.push(row.line);
             }
-            Err(refused) => self.refused.push(refused),
+            Err(refused) => {
+                self.bytes += bytes;
+                self.refused.push(refused);
+            }
         }
         before
     }
@@ -95,6 +99,15 @@ mod tests {
         let before = batch.add(row(4, &"1".repeat(MOST_BYTES))).unwrap();
         assert_eq!(before.lines, [3]);
         assert_eq!((batch.callees.len(), batch.refused[0].line), (0, 4));
+    }
+
+    #[test]
+    fn huge_rows_that_are_refused_are_not_kept_by_the_thousand() {
+        let mut batch = Batch::of(5_000);
+        let refused = |line| Err(RefusedRow { callee: json!({ "note": "1".repeat(MOST_BYTES) }), ..too_long(line) });
+        assert!(batch.add(Row { line: 2, callee: refused(2) }).is_none());
+        let before = batch.add(Row { line: 3, callee: refused(3) }).unwrap();
+        assert_eq!((before.refused[0].line, batch.refused[0].line), (2, 3));
     }
 
     #[test]

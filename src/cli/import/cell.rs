@@ -2,10 +2,13 @@
 //!
 //! The workbook's own way of showing a cell is not followed: dates have one form, whatever the country.
 
-use calamine::{DataRef, ExcelDateTime};
+use calamine::{DataRef, ExcelDateTime, ExcelDateTimeType};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
 const SECONDS_OF_A_DAY: f64 = 86_400.0;
+/// Up to the end of the year 9999: from 1900 on, and in workbooks that count from 1904 on.
+const DAYS: f64 = 2_958_466.0;
+const DAYS_1904: f64 = 2_957_004.0;
 /// A spreadsheet keeps fifteen digits of a number.
 const MOST_DIGITS: usize = 15;
 
@@ -44,8 +47,14 @@ fn of_moment(moment: &ExcelDateTime) -> Result<String, String> {
         return Err("is a date or time before all that a spreadsheet knows; mend it in the workbook".to_owned());
     }
     let seconds = (days * SECONDS_OF_A_DAY).round();
+    let is_1904 = *moment == ExcelDateTime::new(days, ExcelDateTimeType::DateTime, true);
+    if seconds >= (if is_1904 { DAYS_1904 } else { DAYS }) * SECONDS_OF_A_DAY {
+        return Err(
+            "is a date or time after all that a spreadsheet knows (9999-12-31); mend it in the workbook".to_owned()
+        );
+    }
     if moment.is_duration() || seconds < SECONDS_OF_A_DAY {
-        // Whole and not negative; more than any duration of a workbook is cut off.
+        // Whole, not negative, and no more than those days.
         let seconds = seconds as u64;
         return Ok(clock((seconds / 3_600, seconds / 60 % 60, seconds % 60)));
     }
@@ -115,6 +124,15 @@ mod tests {
         }
         assert_eq!(of(1.5, TimeDelta).unwrap(), "36:00");
         assert!(of(-1.0, DateTime).unwrap_err().contains("mend it"));
+        for days in [2_958_466.0, 2_958_465.999_999_999, 1e15, 1e308, f64::INFINITY] {
+            for kind in [DateTime, TimeDelta] {
+                assert!(of(days, kind).unwrap_err().contains("9999-12-31"), "{days}");
+            }
+        }
+        assert_eq!(of(2_958_465.5, DateTime).unwrap(), "9999-12-31 12:00");
+        let last = |days| text(&DataRef::DateTime(ExcelDateTime::new(days, DateTime, true)));
+        assert_eq!(last(2_957_003.0).unwrap(), "9999-12-31");
+        assert!(last(2_957_004.0).is_err() && last(2_958_465.0).is_err());
         let of_1904 = ExcelDateTime::new(44_895.0, DateTime, true);
         assert_eq!(text(&DataRef::DateTime(of_1904)).unwrap(), "2026-12-01");
     }

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::batch::MOST_BYTES;
 use super::file::{CalleeFile, RefusedRow};
 use super::report::Report;
 use crate::bus::Client;
@@ -95,7 +96,8 @@ impl Seen {
 
 /// Judges every row as the daemon would, and reports the bad ones.
 pub fn check(file: &mut CalleeFile, report: &mut Report, rules: &Rules<'_>) -> anyhow::Result<()> {
-    let (mut refused, mut seen, mut good, mut duplicates) = (Vec::new(), Seen::default(), 0_u64, 0_u64);
+    let (mut refused, mut bytes) = (Vec::<RefusedRow>::new(), 0);
+    let (mut seen, mut good, mut duplicates) = (Seen::default(), 0_u64, 0_u64);
     while let Some(row) = file.next_row()? {
         let line = row.line;
         let judged =
@@ -103,9 +105,13 @@ pub fn check(file: &mut CalleeFile, report: &mut Report, rules: &Rules<'_>) -> a
         match judged {
             Ok(callee) if seen.is_new(&callee, rules) => good += 1,
             Ok(_) => duplicates += 1,
-            Err(row) => refused.push(row),
+            Err(row) => {
+                bytes += row.callee.to_string().len();
+                refused.push(row);
+            }
         }
-        if refused.len() >= PART {
+        if refused.len() >= PART || bytes > MOST_BYTES {
+            bytes = 0;
             let counts = json!({"accepted": std::mem::take(&mut good), "duplicates": std::mem::take(&mut duplicates)});
             report.batch(std::mem::take(&mut refused), 0, &counts)?;
         }

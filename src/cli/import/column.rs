@@ -1,5 +1,7 @@
 //! What the first line of a file names: the number, the id, and variables.
 
+use std::collections::HashSet;
+
 use anyhow::bail;
 use serde_json::Value;
 
@@ -9,6 +11,9 @@ use crate::domain::fields::excerpt;
 
 /// The columns that stand last in a file of rejected rows, beside those of the file that was imported.
 pub const REASON: [&str; 3] = ["line", "code", "message"];
+
+/// Nobody has so many columns of callees.
+pub const MOST_COLUMNS: usize = 1_000;
 
 #[derive(Debug, Clone)]
 pub enum Column {
@@ -39,11 +44,20 @@ impl Column {
 /// The columns, unless one has no sound name, two have the same, or there is no number.
 pub fn columns(names: &[&str]) -> anyhow::Result<Vec<Column>> {
     let names: Vec<_> = names.iter().map(|name| name.trim()).collect();
+    if names.iter().any(|name| name.contains('\r')) {
+        bail!(
+            "its lines end in CR alone, so that all of it is one line; save it as CSV with the line ends of Windows or Unix"
+        );
+    }
+    if names.len() > MOST_COLUMNS {
+        bail!("the first line names {} columns; at most {MOST_COLUMNS} are read", names.len());
+    }
+    let mut seen = HashSet::new();
     for (index, name) in names.iter().enumerate() {
         if !is_key(name) {
             bail!("column {} has no name, or one that is too long (64 characters) or not printable", index + 1);
         }
-        if names[..index].contains(name) {
+        if !seen.insert(name) {
             bail!("there are two columns {name}; rename one");
         }
     }

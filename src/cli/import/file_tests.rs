@@ -141,6 +141,22 @@ fn a_row_without_an_end_is_not_read_to_its_end() {
     assert!(format!("{:#}", endless("calledNumber")).contains("line 1: the row goes on"));
 }
 
+#[test]
+fn a_file_has_no_more_columns_than_a_workbook() {
+    let names = |most: usize| (0..most).map(|index| format!(",c{index}")).collect::<String>();
+    assert!(read(format!("calledNumber{}\n", names(999)).as_bytes()).is_ok());
+    let found = wrong(format!("calledNumber{}\n", names(45_000)).as_bytes());
+    assert!(found.contains("45001 columns; at most 1000 are read"), "{found}");
+}
+
+#[test]
+fn line_ends_of_an_old_kind_are_told_as_such() {
+    let found = wrong(b"calledNumber\r+493023125000\r+493023125001\r");
+    assert!(found.contains("end in CR alone"), "{found}");
+    let found = wrong(format!("calledNumber,a\r{}", "+493023125000,a\r".repeat(5_000)).as_bytes());
+    assert!(found.contains("end in CR alone"), "{found}");
+}
+
 proptest::proptest! {
     #[test]
     fn any_file_is_read_or_refused(bytes in proptest::collection::vec(

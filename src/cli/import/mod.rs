@@ -10,6 +10,7 @@ mod cell;
 mod check;
 mod column;
 mod file;
+mod part;
 mod plain;
 mod quotes;
 mod report;

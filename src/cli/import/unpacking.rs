@@ -2,110 +2,115 @@
 //! anything.
 //!
 //! Must not understand the workbook, nor believe a name or a length in it: every part is unpacked once, and what a reader
-//! would keep of it is counted. Rows are not kept; shared texts, formats, and whatever stands in one cell are.
+//! would keep of it is counted, whichever part it takes it for (`part`). Must split the text into tags as that reader does
+//! (calamine, by quick-xml with the same settings), or a comment could hide from it what the reader sees.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use quick_xml::Reader;
+use quick_xml::events::Event;
 use zip::ZipArchive;
+
+use super::part::Part;
 
 const MIB: u64 = 1024 * 1024;
 /// All parts together; a million rows of ten columns take half a GiB.
 const MOST: u64 = 2 * 1024 * MIB;
 /// What is kept in memory: bytes of shared texts and formats, and what each costs besides.
 const MOST_KEPT: u64 = 192 * MIB;
-const OVERHEAD: u64 = 64;
-/// A part without rows and shared texts: pictures, themes.
+/// A part without rows and shared texts: themes, drawings.
 const MOST_OTHER: u64 = 64 * MIB;
-/// From one cell to the next; a spreadsheet allows 32,767 characters.
+/// A cell, or whatever else the reader has in hand at a time; a spreadsheet allows 32,767 characters.
 const LONGEST_CELL: u64 = 4 * MIB;
-
-/// What is kept of each, whatever part it stands in.
-const KEPT: [&[u8]; 7] = [b"si", b"numFmt", b"xf", b"sheet", b"definedName", b"Relationship", b"Override"];
-const CELLS: [&[u8]; 2] = [b"c", b"row"];
 
 /// Refuses a workbook that unpacks to too much; what is no workbook is for its reader to refuse.
 pub fn look_through(path: &Path) -> anyhow::Result<()> {
     let file = File::open(path).context("cannot be opened")?;
     let Ok(mut archive) = ZipArchive::new(BufReader::new(file)) else { return Ok(()) };
-    let (mut unpacked, mut kept) = (0, 0);
+    let mut so_far = SoFar::default();
     for index in 0..archive.len() {
-        let Ok(mut part) = archive.by_index(index) else { continue };
-        let mut found = Part::default();
-        let mut chunk = vec![0; 64 * 1024];
-        // A part that is broken is refused by whoever needs it.
-        while let Ok(read @ 1..) = part.read(&mut chunk) {
-            unpacked += read as u64;
-            if unpacked > MOST {
-                bail!("it unpacks to more than {} MiB; {REMEDY}", MOST / MIB);
-            }
-            chunk[..read].iter().for_each(|byte| found.see(*byte));
-            if kept + found.kept() > MOST_KEPT {
-                bail!("its texts and formats unpack to more than {} MiB; {REMEDY}", MOST_KEPT / MIB);
-            }
-            if !found.has_cells && found.bytes > MOST_OTHER {
-                bail!("a part of it that holds no rows unpacks to more than {} MiB; {REMEDY}", MOST_OTHER / MIB);
-            }
-            if found.has_cells && found.longest > LONGEST_CELL {
-                bail!("a cell of it unpacks to more than {} MiB; {REMEDY}", LONGEST_CELL / MIB);
-            }
+        if let Ok(part) = archive.by_index(index) {
+            so_far = look(part, so_far)?;
         }
-        kept += found.kept();
     }
     Ok(())
 }
 
+/// Of the parts that were looked at.
+#[derive(Debug, Clone, Copy, Default)]
+struct SoFar {
+    unpacked: u64,
+    kept: u64,
+}
+
+fn look(part: impl Read, before: SoFar) -> anyhow::Result<SoFar> {
+    let bounded = Bounded { input: part, unpacked: before.unpacked, in_hand: 0, problem: None };
+    let mut reader = Reader::from_reader(BufReader::with_capacity(64 * 1024, bounded));
+    let config = reader.config_mut();
+    (config.check_end_names, config.expand_empty_elements) = (false, true);
+    let (mut part, mut buffer) = (Part::default(), Vec::new());
+    loop {
+        buffer.clear();
+        let event = reader.read_event_into(&mut buffer);
+        part.bytes = reader.buffer_position();
+        let bounded = reader.get_mut().get_mut();
+        if let Some(problem) = bounded.problem.take() {
+            bail!(problem);
+        }
+        bounded.in_hand = 0;
+        match event {
+            Ok(Event::Start(tag)) => part.begin(&tag)?,
+            Ok(Event::End(tag)) => part.end(tag.name().as_ref()),
+            // Nobody can read on in a part that is broken or no XML, such as a picture.
+            Ok(Event::Eof) | Err(_) => {
+                return Ok(SoFar { unpacked: bounded.unpacked, kept: before.kept + part.kept() });
+            }
+            Ok(_) => {}
+        }
+        if before.kept.saturating_add(part.kept()) > MOST_KEPT {
+            bail!("its texts and formats unpack to more than {} MiB; {REMEDY}", MOST_KEPT / MIB);
+        }
+        if !part.has_cells && part.bytes > MOST_OTHER {
+            bail!("a part of it that holds no rows unpacks to more than {} MiB; {REMEDY}", MOST_OTHER / MIB);
+        }
+        if part.of_cell() > LONGEST_CELL {
+            bail!(too_long());
+        }
+    }
+}
+
 const REMEDY: &str = "leave out what is no list of callees, or save it as CSV and import that";
 
-/// One part, byte by byte.
-#[derive(Debug, Default)]
-struct Part {
-    bytes: u64,
-    counted: u64,
-    has_texts: bool,
-    has_cells: bool,
-    since: u64,
-    longest: u64,
-    /// The name of the tag that has begun, and whether it can still go on.
-    name: Vec<u8>,
-    in_name: bool,
+fn too_long() -> String {
+    format!("a cell of it unpacks to more than {} MiB; {REMEDY}", LONGEST_CELL / MIB)
 }
 
-impl Part {
-    fn kept(&self) -> u64 {
-        self.counted * OVERHEAD + if self.has_texts { self.bytes } else { 0 }
-    }
+/// Ends a part that goes on for too long, within a tag or text as well.
+struct Bounded<R> {
+    input: R,
+    unpacked: u64,
+    /// Since something was seen last.
+    in_hand: u64,
+    problem: Option<String>,
+}
 
-    fn see(&mut self, byte: u8) {
-        self.bytes += 1;
-        self.since += 1;
-        self.longest = self.longest.max(self.since);
-        match byte {
-            b'<' => {
-                self.name.clear();
-                self.in_name = true;
-            }
-            _ if !self.in_name => {}
-            // The prefix of a namespace says nothing.
-            b':' => self.name.clear(),
-            b'>' | b'/' | b' ' | b'\t' | b'\r' | b'\n' => {
-                self.in_name = false;
-                self.tag();
-            }
-            _ if self.name.len() < 16 => self.name.push(byte),
-            _ => self.in_name = false,
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        self.unpacked += read as u64;
+        self.in_hand += read as u64;
+        if self.unpacked > MOST {
+            self.problem = Some(format!("it unpacks to more than {} MiB; {REMEDY}", MOST / MIB));
+        } else if self.in_hand > LONGEST_CELL {
+            self.problem = Some(too_long());
         }
-    }
-
-    fn tag(&mut self) {
-        let (is_kept, is_cell) = (KEPT.contains(&&self.name[..]), CELLS.contains(&&self.name[..]));
-        self.counted += u64::from(is_kept);
-        self.has_texts |= self.name == b"si";
-        self.has_cells |= is_cell || self.name == b"si";
-        if is_cell || is_kept {
-            self.since = 0;
-        }
+        if self.problem.is_some() { Err(io::Error::other("too long")) } else { Ok(read) }
     }
 }
+
+#[cfg(test)]
+#[path = "unpacking_tests.rs"]
+pub mod tests;
