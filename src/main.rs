@@ -6,13 +6,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use calltaskd::cli::Cli;
-use clap::Parser;
 
 /// How long a thread that waits for the file system or a resolver may hold up the end.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -188,7 +188,7 @@ async fn what_may_not_be_fetched_fails_with_its_reason() {
     let (root, kept, here) = (folder("refused-root"), folder("refused-kept"), folder("refused-here"));
     let (voice, other) = (Voice::start().await, Voice::start().await);
     let site = Site::start("refused", &fetching(&voice, &kept, &format!("root = {root:?}\nmax_mebibytes = 1"))).await;
-    let (_, calls) = calls(&site, 5).await;
+    let (_, calls) = calls(&site, 6).await;
     let large = sound(MEBIBYTE + 1);
     voice.sound("/told", &large);
     voice.answer("/untold", Answer::Sound(large.clone(), false));
@@ -202,19 +202,25 @@ async fn what_may_not_be_fetched_fails_with_its_reason() {
         json!({"url": voice.url("/away")}),
         json!({"url": other.url("/x")}),
         json!({"path": "link.wav"}),
+        json!({"url": "file:///etc/passwd"}),
     ];
     for (call, source) in calls.iter().zip(sources) {
         report(&site, call, source).await;
     }
     let host = format!("the host {} is not among recordings.hosts", other.host());
     let large_reason = "it has more than 1048576 bytes (recordings.max_mebibytes)";
-    let reasons = [large_reason, large_reason, &host, &host, "the path leads out of recordings.root"];
+    let scheme = "the URL cannot be read: its scheme is file; only http and https are fetched";
+    let reasons = [large_reason, large_reason, &host, &host, "the path leads out of recordings.root", scheme];
     for (call, reason) in calls.iter().zip(reasons) {
         let failed = in_state(&site, call, "FAILED").await;
         assert_eq!((failed["reason"].as_str(), failed.get("location")), (Some(reason), None), "{failed}");
     }
     assert_eq!((other.asked("/x"), files(&kept)), (0, Vec::new()));
-    assert!(site.daemon.has_logged("ALARM: a recording could not be fetched"));
+    // Each is told of, and nobody is woken: senders name what they like.
+    let told = || site.daemon.all_logged("a recording could not be fetched");
+    let told = until("all to be told", SOON, || Some(told()).filter(|told| told.len() == 6)).await;
+    assert!(told.iter().all(|line| line["level"] == "WARN"), "{told:?}");
+    assert!(!site.daemon.has_logged("ALARM: a recording could not be fetched"));
     // The command line does not go where the daemon may not.
     let refused = refusal(&mut download(&site, &[&calls[3], "--output", "other"], &here));
     assert!(refused.starts_with(&format!("calltaskd: the recording could not be fetched: {host}; ")), "{refused}");

@@ -44,6 +44,15 @@ impl FetchError {
         matches!(self, Self::Shelf(_) | Self::Source(SourceError::Copy(_)))
     }
 
+    /// Whether somebody has to be woken for it: not by whoever names a URL that leads nowhere.
+    fn is_alarming(&self) -> bool {
+        match self {
+            Self::Stopped => false,
+            Self::Source(error) => error.is_operators(),
+            Self::Deadly | Self::Shelf(_) | Self::Store(_) => true,
+        }
+    }
+
     fn is_final(&self, tries: i32) -> bool {
         match self {
             Self::Stopped | Self::Shelf(_) => false,
@@ -65,7 +74,7 @@ pub(super) async fn serve(context: Arc<Context>, run: RecordingRun) -> bool {
             tracing::error!(call = %run.call, %error, "ALARM: a recording cannot be kept; trying again");
             context.store.release_recording(&run, OUR_PAUSE).await
         }
-        Err(error) if error.is_final(run.tries) => fail(&context, &run, &error.to_string()).await,
+        Err(error) if error.is_final(run.tries) => fail(&context, &run, &error).await,
         Err(error) => {
             tracing::warn!(call = %run.call, tries = run.tries, %error, "a recording was not fetched; trying again");
             context.store.retry_recording(&run, pause_after(run.tries)).await
@@ -161,11 +170,15 @@ async fn finish(context: &Context, run: &RecordingRun, file: &RecordingFile) -> 
     Ok(())
 }
 
-async fn fail(context: &Context, run: &RecordingRun, reason: &str) -> Result<(), StoreError> {
-    if !context.store.end_recording(run, Err(reason), context.clock.now()).await? {
+async fn fail(context: &Context, run: &RecordingRun, error: &FetchError) -> Result<(), StoreError> {
+    let reason = error.to_string();
+    if !context.store.end_recording(run, Err(&reason), context.clock.now()).await? {
         return Ok(());
     }
-    tracing::error!(call = %run.call, reason, "ALARM: a recording could not be fetched");
+    match error.is_alarming() {
+        true => tracing::error!(call = %run.call, reason, "ALARM: a recording could not be fetched"),
+        false => tracing::warn!(call = %run.call, reason, "a recording could not be fetched"),
+    }
     if run.epoch > 1
         && let Err(error) = context.shelf.remove_group(&run.group).await
     {
@@ -192,5 +205,29 @@ mod tests {
         assert!(FetchError::from(SourceError::Status(404)).is_final(MOST_TRIES));
         let ours = FetchError::from(SourceError::Copy(std::io::ErrorKind::StorageFull.into()));
         assert!(ours.is_ours());
+    }
+
+    #[test]
+    fn nobody_is_woken_for_what_a_sender_names() {
+        let unreadable = |kind: std::io::ErrorKind| FetchError::from(SourceError::Unreadable(kind.into()));
+        let senders = [
+            SourceError::Url("a".to_owned()),
+            SourceError::Host("h".to_owned()),
+            SourceError::Outside,
+            SourceError::NoFile,
+            SourceError::Empty,
+            SourceError::TooLarge(1),
+            SourceError::Status(404),
+            SourceError::TooSlow(PAUSE),
+            SourceError::Changed,
+        ];
+        for error in senders.map(FetchError::from).into_iter().chain([unreadable(std::io::ErrorKind::NotFound)]) {
+            assert!(!error.is_alarming(), "{error}");
+        }
+        let root = SourceError::Root(std::io::ErrorKind::NotFound.into());
+        let denied = unreadable(std::io::ErrorKind::PermissionDenied);
+        for error in [root.into(), SourceError::NoRoot.into(), denied, FetchError::Deadly] {
+            assert!(error.is_alarming(), "{error}");
+        }
     }
 }

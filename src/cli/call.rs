@@ -109,8 +109,8 @@ fn call(attempt: &Value, callee: &Value) -> String {
 }
 
 fn said(turn: &Value) -> String {
-    let at = if turn.get("at").is_some() { format!("{}  ", text(turn, "at")) } else { String::new() };
-    format!("    {at}{}: {}", text(turn, "role"), cell_of(turn, "content"))
+    let at = if turn.get("at").is_some() { format!("{}  ", cell_of(turn, "at")) } else { String::new() };
+    format!("    {at}{}: {}", cell_of(turn, "role"), cell_of(turn, "content"))
 }
 
 fn evidence(sip: &Value) -> String {

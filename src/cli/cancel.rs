@@ -89,7 +89,7 @@ impl CalleesCancel {
             let answer = answer.map_err(|error| error.with_hint(&again(&key)));
             let answer = answer.with_context(|| sums.before())?;
             if session.json {
-                output::line(&answer.to_string())?;
+                output::document(&answer)?;
             }
             reply::judge(&answer).with_context(|| sums.before())?;
             sums.add(&answer, session.json)?;
@@ -136,7 +136,8 @@ impl Sums {
         if self.commands > 1 {
             // On a terminal the line is written over; in a log each has its own.
             let end = if std::io::stderr().is_terminal() && self.replies < self.commands { '\r' } else { '\n' };
-            eprint!("command {} of {}: {} cancelled so far{end}", self.replies, self.commands, self.cancelled);
+            let so_far = format!("command {} of {}: {} cancelled so far", self.replies, self.commands, self.cancelled);
+            output::aside_until(&so_far, end);
         }
         Ok(())
     }

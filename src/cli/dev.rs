@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Subcommand;
 
+use super::arguments::short;
 use super::output;
 use crate::bus::Bus;
 use crate::settings::Settings;
@@ -41,7 +42,10 @@ pub enum DatabaseCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum BusCommand {
-    Remove { prefix: String },
+    Remove {
+        #[arg(value_parser = short(200))]
+        prefix: String,
+    },
 }
 
 fn database_name(argument: &str) -> Result<String, &'static str> {

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::domain::visible::steers;
+
 /// A file that is not whole yet. What was there under its name stays until it is.
 #[derive(Debug)]
 pub struct Download {
@@ -38,7 +40,7 @@ impl Download {
 
 /// What a file is called here, without what could lead to another folder or hide it.
 pub fn file_name(name: &str) -> String {
-    let fits = |c: char| if c == '/' || c == '\\' || c.is_control() { '-' } else { c };
+    let fits = |c: char| if c == '/' || c == '\\' || steers(c) { '-' } else { c };
     name.trim_start_matches('.').chars().map(fits).collect()
 }
 
@@ -54,6 +56,7 @@ mod tests {
     #[test]
     fn a_name_leads_to_no_other_folder() {
         assert_eq!(file_name("Monday, all"), "Monday, all");
+        assert_eq!(file_name("a\u{202e}vaw.b"), "a-vaw.b");
         assert_eq!(file_name("../../etc/passwd"), "-..-etc-passwd");
         assert_eq!(Download::to("a/b.csv".into()).unfinished, PathBuf::from("a/b.csv.unfinished"));
     }

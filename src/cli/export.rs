@@ -164,7 +164,7 @@ impl ExportDownload {
         let told = json!({"export": export, "file": file});
         let line =
             || format!("{file}: {} rows, {} bytes, SHA-256 {}", number(export, "rows"), content.bytes, content.sha256);
-        output::line(&if session.json { told.to_string() } else { line() })?;
+        if session.json { output::document(&told) } else { output::line(&line()) }?;
         Ok(ExitCode::SUCCESS)
     }
 

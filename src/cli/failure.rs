@@ -6,8 +6,10 @@
 use std::io;
 use std::process::ExitCode;
 
+use super::output;
 use crate::bus::{BusError, ClientError};
 use crate::domain::problem::Problems;
+use crate::domain::visible;
 use crate::settings;
 use crate::store::{StoreError, Verdict};
 
@@ -32,11 +34,11 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match error.downcast_ref::<Failure>() {
-        Some(_) => eprintln!("{}", in_words(error)),
-        None => eprintln!("calltaskd: {}", in_words(error)),
+        Some(_) => output::aside(&in_words(error)),
+        None => output::aside(&format!("calltaskd: {}", in_words(error))),
     }
     if let Some(hint) = hint(error) {
-        eprintln!("{hint}");
+        output::aside(hint);
     }
     ExitCode::from(exit_code(error))
 }
@@ -56,9 +58,13 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
     bus.then_some(BROKER).or_else(|| store.then_some(STORE))
 }
 
-/// The error with its causes; many an error names its cause already.
+/// The error with its causes; many an error names its cause already. Only a failure of ours has lines.
 fn in_words(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |words, cause| match words.as_str() {
+    let shown = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<Failure>() {
+        Some(failure) => failure.to_string(),
+        None => visible::line(&cause.to_string()).into_owned(),
+    };
+    error.chain().map(shown).fold(String::new(), |words, cause| match words.as_str() {
         "" => cause,
         _ if words.contains(&cause) => words,
         _ => format!("{words}: {cause}"),
@@ -96,6 +102,13 @@ mod tests {
         let words = in_words(&error.unwrap_err());
         assert_eq!(words, "the import ended early: the acknowledgement came too late: its channel is gone");
         assert_eq!(in_words(&store.into()), "the database cannot be reached: no route");
+    }
+
+    #[test]
+    fn only_the_reasons_of_a_refusal_have_lines() {
+        let refused = Failure::Refused("a: b\nc: d".to_owned());
+        let error = Err::<(), _>(refused).context("task x\nforged: line\u{9b}").unwrap_err();
+        assert_eq!(in_words(&error), "task x\\nforged: line\\u{9b}: a: b\nc: d");
     }
 
     #[test]

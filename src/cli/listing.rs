@@ -35,17 +35,17 @@ impl<const N: usize> Listing<N> {
             let page = client.query(self.query, &question).await?;
             if let Err(refusal) = reply::judge(&page) {
                 if session.json {
-                    output::line(&page.to_string())?;
+                    output::document(&page)?;
                 }
                 return Err(refusal.into());
             }
             let items = items(&page, "items");
             rows += items.len();
             if session.json {
-                items.iter().try_for_each(|item| output::line(&item.to_string()))?;
+                items.iter().try_for_each(output::document)?;
             } else if !items.is_empty() {
                 items.iter().for_each(|item| table.row(row(item)));
-                output::line(&table.part())?;
+                output::lines(&table.part())?;
             }
             match page.get("next") {
                 Some(next) if !next.is_null() => question["after"] = next.clone(),

@@ -25,12 +25,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
 pub(super) async fn check(options: &Options, connect: bool) -> anyhow::Result<ExitCode> {
     match session::settings(options) {
         Ok(settings) if connect => return ask_trunks(options, &settings).await,
-        Ok(_) if options.json => output::line(&json!({"status": "OK"}).to_string())?,
+        Ok(_) if options.json => output::document(&json!({"status": "OK"}))?,
         Ok(_) => output::line("settings are fine")?,
         Err(Failure::Settings(problems)) if options.json => {
             let error = |problem: &crate::domain::problem::Problem| json!({"field": problem.field, "code": problem.code.as_str(), "message": problem.message});
             let errors: Vec<_> = problems.iter().map(error).collect();
-            output::line(&json!({"status": "REJECTED", "errors": errors}).to_string())?;
+            output::document(&json!({"status": "REJECTED", "errors": errors}))?;
             return Ok(ExitCode::from(WRONG_SETTINGS));
         }
         Err(problems) => return Err(problems.into()),
@@ -45,7 +45,7 @@ async fn ask_trunks(options: &Options, settings: &Settings) -> anyhow::Result<Ex
         let server = |probe: &Probe| json!({"trunk": probe.trunk, "server": probe.server, "sipStatus": probe.answer.as_ref().ok(), "error": probe.answer.as_ref().err()});
         let servers: Vec<_> = probes.iter().map(server).collect();
         let status = if all { "OK" } else { "UNREACHABLE" };
-        output::line(&json!({"status": status, "servers": servers}).to_string())?;
+        output::document(&json!({"status": status, "servers": servers}))?;
     } else {
         output::line("settings are fine")?;
         for Probe { trunk, server, answer } in &probes {
@@ -64,7 +64,7 @@ pub async fn migrate(settings: &Settings, json: bool) -> anyhow::Result<ExitCode
     let place = || format!("Postgres at {} (setting database.url)", address(settings.database.url.expose_secret()));
     let applied = store.migrate().await.with_context(place)?;
     if json {
-        output::line(&json!({"status": "OK", "applied": applied}).to_string())?;
+        output::document(&json!({"status": "OK", "applied": applied}))?;
     } else if applied.is_empty() {
         output::line("nothing to do: the tables are up to date")?;
     } else {

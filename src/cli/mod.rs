@@ -2,9 +2,13 @@
 //!
 //! One file for each group of commands. Must not reach into the store to do what a command of the bus does:
 //! whatever changes a task goes the way that every upstream system goes, so the two can never differ. What is
-//! wrong with a command is the daemon's to judge; here only the shape of an argument is.
+//! wrong with a command is the daemon's to judge; here only the shape of an argument is. Whatever is printed goes through
+//! `output`.
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod agent;
+mod arguments;
 mod call;
 mod callees;
 mod caller_number;
@@ -37,6 +41,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use arguments::{MESSAGE_ID, short};
 use session::Session;
 
 /// How the program ends, for scripts.
@@ -83,7 +88,7 @@ struct Options {
 struct Once {
     /// The idempotency key: the same command sent again with it gets the same reply and does nothing
     /// [default: a new one each time]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = short(MESSAGE_ID))]
     message_id: Option<String>,
 }
 

@@ -73,7 +73,7 @@ impl RecordingDownload {
         let told = json!({"callId": call, "recording": recording, "file": path, "bytes": content.bytes,
             "sha256": content.sha256});
         let line = || format!("{path}: {} bytes, SHA-256 {}", content.bytes, content.sha256);
-        output::line(&if session.json { told.to_string() } else { line() })?;
+        if session.json { output::document(&told) } else { output::line(&line()) }?;
         Ok(ExitCode::SUCCESS)
     }
 

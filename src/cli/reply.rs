@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::failure::Failure;
+use crate::domain::visible;
 
 /// The daemon's no as a failure, one line for each reason.
 pub fn judge(reply: &Value) -> Result<(), Failure> {
@@ -21,7 +22,8 @@ pub fn judge(reply: &Value) -> Result<(), Failure> {
 fn reasons(reply: &Value) -> String {
     let lines = items(reply, "errors").iter().map(|error| {
         let words = ["field", "code", "message"].map(|key| text(error, key));
-        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(": ")
+        let words = words.into_iter().filter(|word| !word.is_empty()).map(visible::line);
+        words.collect::<Vec<_>>().join(": ")
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -57,9 +59,10 @@ mod tests {
     fn every_reason_has_its_line_with_the_field_first() {
         let reply = json!({"status": "REJECTED", "errors": [
             {"code": "REQUIRED", "field": "name", "message": "give a value for name"},
+            {"code": "A", "message": "b\nc"},
             {"code": "WRONG_STATE", "message": "the task is RUNNING", "state": "RUNNING"},
         ]});
-        let lines = "name: REQUIRED: give a value for name\nWRONG_STATE: the task is RUNNING";
+        let lines = "name: REQUIRED: give a value for name\nA: b\\nc\nWRONG_STATE: the task is RUNNING";
         assert_eq!(judge(&reply).unwrap_err().to_string(), lines);
         assert!(judge(&json!({"status": "OK"})).is_ok());
         assert!(judge(&json!({"status": "NOT_FOUND"})).is_err());

@@ -57,11 +57,11 @@ impl Session {
     /// Prints a reply: as it came, or as the text that `for_people` makes of it; a refusal becomes the failure.
     pub fn show(&self, reply: &Value, for_people: impl FnOnce(&Value) -> String) -> anyhow::Result<()> {
         if self.json {
-            output::line(&reply.to_string())?;
+            output::document(reply)?;
         }
         reply::judge(reply)?;
         if !self.json {
-            output::line(&for_people(reply))?;
+            output::lines(&for_people(reply))?;
         }
         Ok(())
     }

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::domain::visible;
+
 /// Rows, below headings if there are any. A column whose heading begins with `>` is aligned to the right.
 #[derive(Debug)]
 pub struct Table {
@@ -27,7 +29,8 @@ impl Table {
     }
 
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.into());
+        // A line end would begin a row of its own.
+        self.rows.push(cells.into_iter().map(|cell| visible::line(&cell).into_owned()).collect());
     }
 
     /// True without any row below the headings.
@@ -70,6 +73,13 @@ impl fmt::Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_cell_begins_a_row_or_steers_a_terminal() {
+        let mut table = Table::new(["A", "B"]);
+        table.row(["x\nforged".to_owned(), "\u{1b}[2J\u{202e}".to_owned()]);
+        assert_eq!(table.to_string(), "A          B\nx\\nforged  \\u{1b}[2J\\u{202e}");
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

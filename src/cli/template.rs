@@ -64,7 +64,7 @@ pub async fn run(session: &Session, arguments: &TemplateArgs) -> anyhow::Result<
     let told = json!({"file": arguments.file.display().to_string(), "variables": keys});
     let columns = ["calledNumber", "outId"].into_iter().chain(keys.iter().copied()).collect::<Vec<_>>().join(", ");
     let line = || format!("{} is there to be filled in; its columns are {columns}", arguments.file.display());
-    output::line(&if session.json { told.to_string() } else { line() })?;
+    if session.json { output::document(&told) } else { output::line(&line()) }?;
     Ok(ExitCode::SUCCESS)
 }
 

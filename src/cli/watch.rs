@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
+use super::output;
 use super::reply::{self, number, task_address, text};
 use super::session::Session;
 use super::table::Table;
@@ -100,7 +101,8 @@ impl Display {
                 *last = Some(Instant::now());
                 let Counts { pending, calling, .. } = counts;
                 let (state, done, all) = (state(answer), counts.done(), counts.all());
-                eprintln!("{state}: {done} of {all} callees, {calling} in calls, {pending} waiting");
+                let line = format!("{state}: {done} of {all} callees, {calling} in calls, {pending} waiting");
+                output::aside(&line);
             }
             Self::Lines { .. } | Self::Nothing => {}
         }

@@ -28,7 +28,9 @@ pub(super) fn object(envelope: &Envelope) -> Result<Value, String> {
         return Err(format!("the message has {size} bytes; at most {MOST_BYTES} are allowed"));
     }
     if let Some(property) = envelope.garbled() {
-        return Err(format!("the property {property} is not UTF-8; send it in UTF-8"));
+        return Err(format!(
+            "the property {property} is not UTF-8, or has the character SUBSTITUTE (U+001A); send it in UTF-8 without it"
+        ));
     }
     body::read(&envelope.body)
 }

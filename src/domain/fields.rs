@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value};
 
 use super::problem::{Code, Problem, Problems};
+use super::visible::steers;
 
 /// What a parser gives back.
 pub type Parsed<T> = Result<T, Problems>;
@@ -93,9 +94,9 @@ pub fn wrong_type(expected: &str, found: &Value) -> Problems {
     Problem::new(Code::WrongType, format!("must be {expected}, not {found}")).into()
 }
 
-/// The first `most` characters of `text`, without control characters: safe to show in a message or a log.
+/// The first `most` characters of `text`, without those that steer whoever shows it: safe to show in a message or a log.
 pub fn excerpt(text: &str, most: usize) -> String {
-    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let shown = |c: char| if steers(c) { char::REPLACEMENT_CHARACTER } else { c };
     text.chars().take(most).map(shown).collect()
 }
 
@@ -118,16 +119,23 @@ pub fn text(length: RangeInclusive<usize>) -> impl Fn(&Value) -> Parsed<String> 
     }
 }
 
-/// A text without control characters: names, ids and whatever becomes part of a header or a log line.
+/// What is wrong with a text that must be a single line, with the remedy; `None` for one that is.
+pub fn steering(text: &str) -> Option<&'static str> {
+    match text.chars().find(|letter| steers(*letter))? {
+        letter if letter.is_control() => Some("has a control character (a line break, a tab); leave it out"),
+        _ => Some("has a character that ends a line or turns the text round (U+2028, U+202E); leave it out"),
+    }
+}
+
+/// A single line, by [`steering`]: names, ids and whatever becomes part of a header or a log line.
 pub fn line(length: RangeInclusive<usize>) -> impl Fn(&Value) -> Parsed<String> {
     let text = text(length);
     move |value| {
         let line = text(value)?;
-        if line.chars().any(char::is_control) {
-            let message = "has a control character (a line break, a tab); leave it out";
-            return Err(Problem::new(Code::InvalidValue, message).into());
+        match steering(&line) {
+            Some(message) => Err(Problem::new(Code::InvalidValue, message).into()),
+            None => Ok(line),
         }
-        Ok(line)
     }
 }
 
@@ -212,6 +220,24 @@ mod tests {
                 ("odd".to_owned(), Code::UnknownField),
             ]
         );
+    }
+
+    #[test]
+    fn a_line_ends_nowhere_and_turns_nothing_round() {
+        for odd in
+            ['\n', '\u{1b}', '\u{7f}', '\u{9b}', '\u{2028}', '\u{2029}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}']
+        {
+            let text = format!("a{odd}b");
+            let problems = line(1..=8)(&json!(text)).unwrap_err();
+            let problem = problems.iter().next().unwrap();
+            assert_eq!(
+                (problem.code, problem.message.ends_with("; leave it out")),
+                (Code::InvalidValue, true),
+                "{text:?}"
+            );
+            assert_eq!(excerpt(&text, 8), "a\u{fffd}b");
+        }
+        assert!(line(1..=8)(&json!("שלום")).is_ok());
     }
 
     #[test]

@@ -23,3 +23,4 @@ pub mod redial;
 pub mod rotation;
 pub mod service_instance;
 pub mod task;
+pub mod visible;

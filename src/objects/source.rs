@@ -43,6 +43,8 @@ pub enum SourceError {
     Outside,
     #[error("paths need the setting recordings.root")]
     NoRoot,
+    #[error("recordings.root cannot be read: {0}")]
+    Root(#[source] io::Error),
     #[error("it is no file")]
     NoFile,
     #[error("it was written to while it was read")]
@@ -57,6 +59,18 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Whether it is the operator's to mend; everything else is the choice of whoever named the source.
+    pub fn is_operators(&self) -> bool {
+        use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound};
+        match self {
+            Self::NoRoot | Self::Root(_) | Self::Copy(_) => true,
+            Self::Unreadable(error) => {
+                !matches!(error.kind(), NotFound | NotADirectory | InvalidFilename | InvalidInput)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether another try would end the same.
     pub fn is_final(&self) -> bool {
         use SourceError::{Host, NoFile, NoRoot, Outside, TooLarge, Url};
@@ -175,7 +189,7 @@ pub async fn read_file(path: &Path, root: Option<&Path>, copy: &mut Copy<'_>) ->
 
 /// Opens a regular file, and gives its length. What was opened is looked at, and not only what the path was a moment ago.
 fn open(path: &Path, root: Option<&Path>) -> Result<(File, u64), SourceError> {
-    let root = root.map(|root| root.canonicalize().map_err(SourceError::Unreadable)).transpose()?;
+    let root = root.map(|root| root.canonicalize().map_err(SourceError::Root)).transpose()?;
     let is_outside = |path: &PathBuf| root.as_ref().is_some_and(|root| !path.starts_with(root));
     let whole = path.canonicalize().map_err(SourceError::Unreadable)?;
     if is_outside(&whole) {

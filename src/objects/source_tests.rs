@@ -32,6 +32,8 @@ async fn a_path_stays_below_its_root_whatever_its_links_say() {
     assert!(matches!(read(&root.join("a"), &root, 5).await, Err(SourceError::NoFile)));
     assert!(matches!(read(&root.join("none"), &root, 5).await, Err(SourceError::Unreadable(_))));
     assert!(matches!(read(&root.join("a/x.wav"), &root, 4).await, Err(SourceError::TooLarge(4))));
+    let gone = read(&root.join("a/x.wav"), &folder.path().join("gone"), 5).await;
+    assert!(matches!(gone, Err(SourceError::Root(_))), "{gone:?}");
     fs::write(root.join("empty"), "").unwrap();
     assert!(matches!(read(&root.join("empty"), &root, 5).await, Err(SourceError::Empty)));
 }

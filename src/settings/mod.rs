@@ -33,7 +33,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::domain::ids::TrunkName;
-use crate::domain::problem::Problems;
+use crate::domain::problem::{Problem, Problems};
+use crate::domain::visible;
 pub use crate::telemetry::{LogFormat, Logging};
 
 use layers::Layers;
@@ -124,7 +125,9 @@ pub fn render(problems: &Problems) -> String {
         "" => message.to_owned(),
         field => format!("{field}: {message}"),
     };
-    let lines: Vec<_> = problems.iter().map(|problem| line(&problem.field, &problem.message)).collect();
+    // A path or a key in it is whatever was typed.
+    let shown = |problem: &Problem| visible::line(&line(&problem.field, &problem.message)).into_owned();
+    let lines: Vec<_> = problems.iter().map(shown).collect();
     lines.join("\n")
 }
 

@@ -89,5 +89,10 @@ pub(super) fn postgres_url(url: &str) -> Result<(), Problem> {
 pub(super) fn amqp_url(url: &str) -> Result<(), Problem> {
     let message = "must be an AMQP URL: amqp://user:password@host:5672/%2f, or amqps:// for TLS";
     let wrong = |_| Problem::new(Code::InvalidValue, message);
-    url.parse::<lapin::uri::AMQPUri>().map(|_| ()).map_err(wrong)
+    let uri = url.parse::<lapin::uri::AMQPUri>().map_err(wrong)?;
+    // The library panics at a name that AMQP cannot carry.
+    if uri.vhost.len() > 255 {
+        return Err(Problem::new(Code::TooLong, "has a virtual host of more than 255 bytes; name a shorter one"));
+    }
+    Ok(())
 }

@@ -137,6 +137,13 @@ fn sections_must_be_tables_and_values_must_mean_something() {
 }
 
 #[test]
+fn a_virtual_host_is_as_long_as_amqp_has_names() {
+    let url = |bytes: usize| format!("[bus]\nurl = \"amqp://u:p@mq.example/{}\"", "v".repeat(bytes));
+    assert!(loaded(&url(255), &[]).is_ok());
+    assert_eq!(found(&url(256), &[]), [("bus.url".to_owned(), Code::TooLong)]);
+}
+
+#[test]
 fn limits_hold_at_their_ends() {
     let limit = |text: &str| loaded(&format!("[limits]\ntask_concurrency = {text}"), &[]);
     assert_eq!(limit("100000").unwrap().limits.task_concurrency, 100_000);

@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use super::Output;
+use crate::domain::visible;
 
 pub(super) fn text<W>(terminal: bool, writer: W) -> Output
 where
@@ -22,15 +23,13 @@ where
     if terminal { layer.boxed() } else { layer.with_ansi(false).boxed() }
 }
 
-/// One field: a line break in it is written as one writes it in a program, and so is what a terminal would obey.
+/// One field: a line break in it is written as one writes it in a program, and so is what a terminal would obey or what
+/// turns a text round. The command line shows texts so, too.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     if field.name() != "message" {
         write!(writer, "{}=", field.name())?;
     }
-    format!("{value:?}").chars().try_for_each(|letter| match letter.is_control() {
-        true => write!(writer, "{}", letter.escape_default()),
-        false => writer.write_char(letter),
-    })
+    writer.write_str(&visible::line(&format!("{value:?}")))
 }
 
 #[cfg(test)]
@@ -45,12 +44,13 @@ mod tests {
         subscribed("info", text(false, move || writer.clone()), || {
             let span = tracing::info_span!("call", id = %"7\r\nERROR of a span");
             let _inside = span.enter();
-            let forged = "gone\r\n2026-11-26T00:00:00Z ERROR forged\u{1b}[2J\u{85}";
+            let forged = "gone\r\n2026-11-26T00:00:00Z ERROR forged\u{1b}[2J\u{85}\u{202e}";
             tracing::warn!(error = %forged, code = 7, ok = true, "a message\nERROR {forged}");
         });
         let log = written.text();
         assert_eq!(log.lines().count(), 1, "{log}");
         assert!(!log.trim_end().contains(char::is_control), "{log}");
+        assert!(log.contains("\\u{85}\\u{202e}"), "{log}");
         assert!(log.contains("a message\\nERROR gone") && log.contains(" error=gone\\r\\n2026"), "{log}");
         assert!(log.contains("code=7 ok=true"), "{log}");
     }

@@ -12,3 +12,4 @@ mod nobody;
 mod records;
 mod said;
 mod tasks;
+mod terminal;

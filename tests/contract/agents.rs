@@ -44,8 +44,10 @@ async fn every_problem_of_an_agent_is_named_at_once() {
     let no_uri = orders::with(orders::agent("a"), "sipUri", json!("voice.example"));
     site.upstream.reject("agent.put", &no_uri, &["INVALID_VALUE sipUri"]).await;
     // What could not be called, each callee would have to find out.
-    for uri in ["sip:a@h:99999", "sip:a@h;lr;transport=sctp", "sip:a@h?Route=x", "sip:a@:5060", "sip:a@[2001:db8::1]:0"]
-    {
+    let nowhere =
+        ["sip:a@h:99999", "sip:a@h;lr;transport=sctp", "sip:a@h?Route=x", "sip:a@:5060", "sip:a@[2001:db8::1]:0"];
+    let no_host = ["sip:a@[", "sip:a@..", "sip:a@1.2.3.999", "sip:a@b,sip:c@d", "sip:a@b#x"];
+    for uri in nowhere.into_iter().chain(no_host) {
         let agent = orders::with(orders::agent("a"), "sipUri", json!(uri));
         site.upstream.reject("agent.put", &agent, &["INVALID_VALUE sipUri"]).await;
     }
@@ -56,4 +58,26 @@ async fn every_problem_of_an_agent_is_named_at_once() {
         let agent = orders::with(orders::agent("a"), "sipHeaders", json!({name: "x"}));
         site.upstream.reject("agent.put", &agent, &[&format!("INVALID_VALUE sipHeaders.{name}")]).await;
     }
+    let twice = orders::with(orders::agent("a"), "sipHeaders", json!({"X-A": "1", "x-a": "2"}));
+    site.upstream.reject("agent.put", &twice, &["INVALID_VALUE sipHeaders.x-a"]).await;
+}
+
+#[tokio::test]
+async fn ids_names_and_keys_are_single_lines() {
+    let site = Site::start("single-lines", &Plan::default()).await;
+    for odd in ["a\nb", "a\u{9b}b", "a\u{2028}b", "a\u{2029}b", "a\u{202e}b", "a\u{2066}b"] {
+        let mut body = orders::with(orders::agent(odd), "name", json!(odd));
+        body["variables"] = json!([{"key": odd, "required": false}]);
+        body["sipHeaders"] = json!({"X-A": odd});
+        body[odd] = json!(1);
+        let errors = [
+            "INVALID_VALUE agentId",
+            "INVALID_VALUE name",
+            "INVALID_VALUE variables[0].key",
+            "INVALID_VALUE sipHeaders.X-A",
+            "UNKNOWN_FIELD a\u{fffd}b",
+        ];
+        site.upstream.reject("agent.put", &body, &errors).await;
+    }
+    site.upstream.accept("agent.put", &orders::with(orders::agent("שלום"), "name", json!("Zoë 👩\u{200d}👧"))).await;
 }

@@ -20,11 +20,13 @@ fn agent() -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_utf_8_in_a_property_is_a_dead_letter_once() {
     let mut scene = Scene::set("no-utf-8").await;
-    for (property, name) in [(MESSAGE_ID, "message_id"), (REPLY_TO, "reply_to"), (CORRELATION_ID, "correlation_id")] {
-        let message = scene.message("agent.put", agent()).with(property, NO_UTF_8);
+    let properties = [(MESSAGE_ID, "message_id"), (REPLY_TO, "reply_to"), (CORRELATION_ID, "correlation_id")];
+    for ((property, name), odd) in properties.into_iter().flat_map(|one| [(one, NO_UTF_8), (one, b"a\x1ab")]) {
+        let message = scene.message("agent.put", agent()).with(property, odd);
         scene.stranger.publish(&message);
         let letter = scene.letter().await;
-        assert_eq!(letter.reason, format!("the property {name} is not UTF-8; send it in UTF-8"));
+        let remedy = "is not UTF-8, or has the character SUBSTITUTE (U+001A); send it in UTF-8 without it";
+        assert_eq!(letter.reason, format!("the property {name} {remedy}"));
         assert_eq!(letter.body, message.body);
         scene.serve().await;
     }

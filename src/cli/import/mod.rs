@@ -25,6 +25,7 @@ use clap::Args;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::output;
 use super::reply::{self, items, number};
 use super::session::Session;
 use crate::bus::Client;
@@ -95,7 +96,8 @@ pub async fn run(session: &Session, arguments: &ImportArgs) -> anyhow::Result<Ex
     }
     let mut file = CalleeFile::open(&arguments.file)?;
     if file.has_reasons() {
-        eprintln!("the last columns, {}, are of an earlier import and left out", column::REASON.join(", "));
+        let reasons = column::REASON.join(", ");
+        output::aside(&format!("the last columns, {reasons}, are of an earlier import and left out"));
     }
     let mut report = Report::new(session.json, (arguments.errors_path(), file.columns()), rows.unwrap_or(0));
     let mut client = session.client().await?;
@@ -116,7 +118,7 @@ pub async fn run(session: &Session, arguments: &ImportArgs) -> anyhow::Result<Ex
     })?;
     report.end(task)?;
     if !report.all_accepted() {
-        eprintln!("{}", how_to_go_on(arguments));
+        output::aside(how_to_go_on(arguments));
     }
     Ok(ExitCode::SUCCESS)
 }

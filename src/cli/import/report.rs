@@ -15,6 +15,7 @@ use super::file::RefusedRow;
 use crate::cli::output;
 use crate::cli::reply::number;
 use crate::domain::export::harmless;
+use crate::domain::visible;
 
 /// The sums so far, and where they are shown.
 pub struct Report {
@@ -104,7 +105,7 @@ impl Report {
             });
             let mut printed = if sent > 0 { receipt.clone() } else { json!({"accepted": 0, "duplicates": 0}) };
             printed["rejected"] = rows.collect();
-            return Ok(output::line(&printed.to_string())?);
+            return Ok(output::document(&printed)?);
         }
         self.bar.suspend(|| -> std::io::Result<()> {
             if self.rejected == 0 && !rejected.is_empty() {
@@ -121,7 +122,7 @@ impl Report {
     pub fn refused(&self, reply: &Value) -> anyhow::Result<()> {
         self.bar.finish_and_clear();
         if self.json {
-            output::line(&reply.to_string())?;
+            output::document(reply)?;
         }
         Ok(())
     }
@@ -132,9 +133,10 @@ impl Report {
         let Self { accepted, duplicates, rejected, .. } = self;
         let counts = json!({"accepted": accepted, "duplicates": duplicates, "rejected": rejected});
         let totals = json!({"taskId": task, "rows": self.rows(), "totals": counts});
-        output::line(&if self.json { totals.to_string() } else { self.totals() })?;
+        if self.json { output::document(&totals) } else { output::line(&self.totals()) }?;
         if self.errors.writer.is_some() {
-            eprintln!("the rejected rows with their reasons are in {}", self.errors.path.display());
+            let path = self.errors.path.display().to_string();
+            output::aside(&format!("the rejected rows with their reasons are in {}", visible::line(&path)));
         }
         Ok(())
     }

@@ -6,10 +6,11 @@ use serde_json::Value;
 use super::cancel::{self, Cancel};
 use super::exports;
 use super::import::{self, Import};
-use super::reading::{ID_LENGTH, Rules, calling_days, daily_ranges, is_key, task_id, text_map, time_zone, trunk};
+use super::reading::{ID_LENGTH, Rules, calling_days, daily_ranges, is_key, task_id, time_zone, trunk};
 use super::report::{self, CallReport};
+use super::sip::{sip_headers, sip_uri};
 use super::tasks::{self, TaskDraft, TaskUpdate};
-use crate::domain::agent::{Agent, AgentVariable, OWN_HEADERS, OutputTag, is_signalling};
+use crate::domain::agent::{Agent, AgentVariable, OutputTag};
 use crate::domain::export::NewExport;
 use crate::domain::fields::{Fields, Parsed, boolean, count, line, list, text};
 use crate::domain::ids::{AgentId, ServiceInstanceId};
@@ -124,59 +125,6 @@ fn agent(body: &Value) -> Parsed<Agent> {
         })
     })();
     complete(fields.finish(), agent)
-}
-
-/// A SIP or SIPS URI (RFC 3261, section 19.1), as far as it must be right to stand in a request line.
-fn sip_uri(value: &Value) -> Parsed<String> {
-    let uri = line(1..=512)(value)?;
-    let rest = uri.strip_prefix("sip:").or_else(|| uri.strip_prefix("sips:"));
-    let fits = |c: char| c.is_ascii_graphic() && !"<>\"".contains(c);
-    let invalid = |message: &str| Err(Problem::new(Code::InvalidValue, message).into());
-    let Some(rest) = rest.filter(|_| uri.chars().all(fits)) else {
-        return invalid("must be a SIP URI, like sip:agent@voice.example:5060");
-    };
-    if rest.contains('?') {
-        return invalid("has headers (?...); leave them out, sipHeaders is for them");
-    }
-    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-    let (place, parameters) = place.split_once(';').unwrap_or((place, ""));
-    // The colons of an IPv6 address are within brackets.
-    let (host, port) = match place.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
-        Some((host, port)) => (host, port.parse::<u16>().ok().filter(|port| *port > 0)),
-        None => (place, Some(1)),
-    };
-    if host.is_empty() || port.is_none() {
-        return invalid(
-            "must be a SIP URI with a host and perhaps a port (1 to 65535), like sip:agent@voice.example:5060",
-        );
-    }
-    let transport = |parameter: &str| {
-        let (name, value) = parameter.split_once('=')?;
-        name.eq_ignore_ascii_case("transport").then(|| value.to_ascii_lowercase())
-    };
-    if !parameters.split(';').filter_map(transport).all(|value| ["udp", "tcp", "tls"].contains(&value.as_str())) {
-        return invalid("names a transport that is not spoken here; write udp, tcp or tls, or leave it out");
-    }
-    Ok(uri)
-}
-
-/// Names are tokens of RFC 3261, section 25.1; values are single lines, so that nothing can be smuggled in.
-fn sip_headers(value: &Value) -> Parsed<std::collections::BTreeMap<String, String>> {
-    let is_token_char = |c: char| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c);
-    let is_token = |name: &str| (1..=64).contains(&name.len()) && name.chars().all(is_token_char);
-    let headers = text_map(50, is_token, 1_024)(value)?;
-    let mut problems = Problems::none();
-    for (name, text) in &headers {
-        if is_signalling(name) || name.to_ascii_lowercase().starts_with(OWN_HEADERS) {
-            let message = "is a header that calltaskd sets itself; leave it out, or name it otherwise";
-            problems.add(Problem::of(name, Code::InvalidValue, message));
-        }
-        if text.chars().any(char::is_control) {
-            let message = "has a control character (a line break, a tab); leave it out";
-            problems.add(Problem::of(name, Code::InvalidValue, message));
-        }
-    }
-    problems.unless_any(headers)
 }
 
 fn variable(value: &Value) -> Parsed<AgentVariable> {

@@ -11,6 +11,7 @@ pub mod reading;
 pub mod records;
 pub mod replies;
 pub mod report;
+mod sip;
 pub mod tasks;
 
 #[cfg(test)]

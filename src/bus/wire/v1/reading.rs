@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::commands::complete;
 use crate::domain::call::CallResult;
 use crate::domain::calling_window::{CallingDays, DAY_MINUTES, DAYS, DailyRange, Zone};
-use crate::domain::fields::{Fields, Parsed, count, excerpt, line, list, text, wrong_type};
+use crate::domain::fields::{Fields, Parsed, count, excerpt, line, list, steering, text, wrong_type};
 use crate::domain::ids::{TaskId, TrunkName};
 use crate::domain::phone_number::Region;
 use crate::domain::problem::{Code, Problem, Problems};
@@ -184,9 +184,9 @@ pub fn text_map(
     }
 }
 
-/// A key of a variable or tag: up to 64 characters, none of them a control character.
+/// A key of a variable or tag: a single line of up to 64 characters.
 pub fn is_key(key: &str) -> bool {
-    (1..=64).contains(&key.chars().count()) && !key.chars().any(char::is_control)
+    (1..=64).contains(&key.chars().count()) && steering(key).is_none()
 }
 
 /// A trunk of some daemon's settings, in any case.
