@@ -94,7 +94,8 @@ impl Script {
 
     /// Whether the phone never rings.
     pub fn is_mute(&self) -> bool {
-        ["refuses", "challenges_twice"].contains(&self.scenario) || self.status.starts_with("100")
+        ["refuses", "refuses_after_a_while", "challenges_twice"].contains(&self.scenario)
+            || self.status.starts_with("100")
     }
 
     pub const fn over_tcp(self) -> Self {

@@ -26,6 +26,21 @@ async fn a_stop_takes_back_what_rings() {
     exchange.compare().await;
 }
 
+/// No CANCEL is sent before the first response; if that is the last one, the callee refused and was not taken back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_refuses_before_a_stop_can_take_the_call_back_has_refused() {
+    let busy = play("refuses_after_a_while").saying("486 Busy Here").pausing(4_000);
+    let mut exchange = Exchange::open("stop-refused", &[case("refused", busy)]).await;
+    let is_called = || !exchange.numbers_of("refused-carrier").is_empty();
+    until("the call to be placed", SOON, || is_called().then_some(())).await;
+    exchange.site.daemon.terminate();
+    assert_eq!(exchange.site.daemon.exit(STOPPED).await.code(), Some(0));
+    exchange.site.ledger.settle().await;
+    let busy = json!({"result": "USER_BUSY", "scope": "CALLEE", "counted": true, "sip.status": 486});
+    assert_tells(exchange.ended("refused").await[0].data(), "refused", &busy);
+    exchange.compare().await;
+}
+
 /// Both sides talk on without the daemon; its successor ends their call when the time is over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_leaves_what_talks_to_the_next_daemon() {

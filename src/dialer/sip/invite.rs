@@ -4,6 +4,7 @@
 //! nothing of why the call is made.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rsipstack::dialog::authenticate::AuthRetry;
@@ -32,11 +33,19 @@ pub(super) struct Outgoing {
 
 /// Takes the INVITE back when it is told to, and when it is dropped.
 #[derive(Debug)]
-pub(super) struct CancelHandle(watch::Sender<bool>);
+pub(super) struct CancelHandle {
+    cancel: watch::Sender<bool>,
+    taken_back: Arc<AtomicBool>,
+}
 
 impl CancelHandle {
     pub fn cancel(&self) {
-        self.0.send_replace(true);
+        self.cancel.send_replace(true);
+    }
+
+    /// Whether a CANCEL went out: it may not before the first response, and is not needed after the last one.
+    pub fn has_taken_back(&self) -> bool {
+        self.taken_back.load(Ordering::Acquire)
     }
 }
 
@@ -50,10 +59,11 @@ pub(super) async fn send(dialog: &Dialog, outgoing: Outgoing) -> Option<CancelHa
         return None;
     }
     let (cancel, cancelled) = watch::channel(false);
-    let dialog = dialog.clone();
-    let mut pending = Pending { stack, dialog, path, signals, cancelled, wanted: false };
+    let (dialog, taken_back) = (dialog.clone(), Arc::new(AtomicBool::new(false)));
+    let handle = CancelHandle { cancel, taken_back: taken_back.clone() };
+    let mut pending = Pending { stack, dialog, path, signals, cancelled, wanted: false, taken_back };
     tokio::spawn(async move { pending.follow(transaction, credentials).await });
-    Some(CancelHandle(cancel))
+    Some(handle)
 }
 
 struct Pending {
@@ -64,6 +74,8 @@ struct Pending {
     cancelled: watch::Receiver<bool>,
     /// Whether it is to be taken back.
     wanted: bool,
+    /// Whether it was.
+    taken_back: Arc<AtomicBool>,
 }
 
 impl Pending {
@@ -127,6 +139,7 @@ impl Pending {
     }
 
     fn take_back(&self, invite: &Request) -> Instant {
+        self.taken_back.store(true, Ordering::Release);
         let (stack, path, cancel) = (self.stack.clone(), self.path.clone(), dialog::cancel(invite));
         tokio::spawn(async move { stack.ask(cancel, &path, None).await });
         Instant::now() + CANCELLING

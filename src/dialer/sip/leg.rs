@@ -102,8 +102,10 @@ impl Invitation {
 /// What the other side said at the end of a leg.
 #[derive(Debug, Default)]
 pub struct LastWord {
-    /// To an INVITE that was taken back.
+    /// To an INVITE that was to be taken back.
     pub to_invite: Option<Reply>,
+    /// Whether a CANCEL was sent before that.
+    pub taken_back: bool,
     pub to_bye: Option<Reply>,
 }
 
@@ -324,6 +326,7 @@ impl Leg {
         while self.state == State::Inviting {
             if let Event::Answered(reply) | Event::Failed(reply) = self.next().await {
                 last.to_invite = Some(reply);
+                last.taken_back = self.cancel.as_ref().is_some_and(CancelHandle::has_taken_back);
             }
         }
         if self.state == State::Answered {

@@ -247,7 +247,7 @@ impl Bridge {
         if let Some(mut agent) = self.agent.take() {
             tokio::spawn(async move { agent.release().await });
         }
-        let LastWord { to_invite: last, to_bye } = self.callee.release().await;
+        let LastWord { to_invite: last, taken_back, to_bye } = self.callee.release().await;
         match cause {
             // It had hung up, and nobody was there to hear it.
             Cause::Talked(HangupBy::System, reasons) if to_bye.as_ref().is_some_and(|reply| reply.status == 481) => {
@@ -260,6 +260,8 @@ impl Bridge {
                     self.answered_at = Some(self.around.clock.now());
                     Cause::Talked(HangupBy::System, answer.response)
                 }
+                // It was said without a word of ours.
+                Some(refusal) if !taken_back && !refusal.local => Cause::Refused(refusal),
                 // Not a refusal by the callee: carriers refuse with many a status what was cancelled.
                 last => Cause::Stopped(last),
             },
