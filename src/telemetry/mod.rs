@@ -75,7 +75,7 @@ pub fn start(logging: &Logging) {
     let format = chosen(logging.format, stderr_is_journal(), terminal);
     let (output, failure) = output(format, terminal);
     let filter = filter(&logging.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    if subscriber(output, filter).try_init().is_ok()
+    if subscriber(output, filter, &PROVOKED_LINES).try_init().is_ok()
         && let Some(error) = failure
     {
         tracing::warn!(%error, "the journal cannot be reached, so the log goes to stderr");
@@ -94,11 +94,11 @@ pub fn filter(level: &str) -> Result<EnvFilter, FilterError> {
     Ok(EnvFilter::try_new(level)?)
 }
 
-fn subscriber(output: Output, filter: EnvFilter) -> impl Subscriber + Send + Sync {
+fn subscriber(output: Output, filter: EnvFilter, provoked: &'static Budget) -> impl Subscriber + Send + Sync {
     tracing_subscriber::registry()
         .with(output)
         // Asked for each line that the others let through.
-        .with(dynamic_filter_fn(|metadata, _| has_room(metadata)))
+        .with(dynamic_filter_fn(|metadata, _| has_room(metadata, provoked)))
         .with(filter)
         .with(filter_fn(|metadata| !is_confidential(metadata)))
 }
@@ -137,8 +137,8 @@ pub fn take_left_out() -> u64 {
     PROVOKED_LINES.left_out.swap(0, Ordering::Relaxed)
 }
 
-fn has_room(metadata: &Metadata<'_>) -> bool {
-    !metadata.target().starts_with(PROVOKED) || PROVOKED_LINES.admit(minute())
+fn has_room(metadata: &Metadata<'_>, provoked: &Budget) -> bool {
+    !metadata.target().starts_with(PROVOKED) || provoked.admit(minute())
 }
 
 /// The minutes since the first such line.
@@ -222,7 +222,9 @@ mod tests {
     }
 
     pub(super) fn subscribed(level: &str, output: Output, log: impl FnOnce()) {
-        tracing::subscriber::with_default(subscriber(output, filter(level).unwrap()), log);
+        // Tests run at the same time, and each may have all that is left of a minute.
+        let budget = Box::leak(Box::new(Budget::new()));
+        tracing::subscriber::with_default(subscriber(output, filter(level).unwrap(), budget), log);
     }
 
     fn logged(level: &str, log: impl FnOnce()) -> String {
