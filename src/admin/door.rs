@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
 /// Connections at one time: a few scrapers and probes, each with some to spare.
-pub(super) const MOST: usize = 64;
+const MOST: usize = 64;
 /// How long one is open, however much it is used: a scraper opens another.
 const STAY: Duration = Duration::from_secs(30);
 /// Most likely there are no file descriptors left, and there will not be one in this very moment.

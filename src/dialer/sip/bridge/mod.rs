@@ -260,8 +260,10 @@ impl Bridge {
                     self.answered_at = Some(self.around.clock.now());
                     Cause::Talked(HangupBy::System, answer.response)
                 }
-                // It was said without a word of ours.
-                Some(refusal) if !taken_back && !refusal.local => Cause::Refused(refusal),
+                // It was said without a word of ours. A challenge is none: we might have answered it.
+                Some(refusal) if !taken_back && !refusal.local && !matches!(refusal.status, 401 | 407) => {
+                    Cause::Refused(refusal)
+                }
                 // Not a refusal by the callee: carriers refuse with many a status what was cancelled.
                 last => Cause::Stopped(last),
             },
