@@ -1,6 +1,5 @@
 //! What is left when it is over: nothing may be held any more, no message may lie in a queue, and no daemon may have grown.
 
-use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use super::book::{Book, hexadecimal, now};
 use super::fleet::{Condition, Fleet, Member};
 use super::harness::operator::Operator;
 use super::harness::servers::Place;
-use super::plan::{LONG, Scale, WARM_UP};
+use super::plan::{LONG, LONGEST_WARM_UP, Scale, WARM_UP};
 
 /// After so long without a fault and without a callee left to be called, nothing may be held.
 const QUIET_WITHIN: Duration = Duration::from_secs(60);
@@ -30,35 +29,27 @@ pub struct Aftermath {
     folder: PathBuf,
     book: Book,
     warm_up: Option<Duration>,
-    is_warm: Cell<bool>,
 }
 
 impl Aftermath {
     pub fn of(folder: &Path, scale: &Scale) -> Self {
-        let warm_up = (scale.faults_for >= LONG).then(|| scale.faults_for.mul_f64(WARM_UP));
-        Self {
-            folder: folder.to_owned(),
-            book: Book::open(folder, "aftermath.jsonl"),
-            warm_up,
-            is_warm: Cell::new(false),
+        let warm_up = (scale.faults_for >= LONG).then(|| scale.faults_for.mul_f64(WARM_UP).min(LONGEST_WARM_UP));
+        Self { folder: folder.to_owned(), book: Book::open(folder, "aftermath.jsonl"), warm_up }
+    }
+
+    /// Writes down how large the daemons are, as long as they warm up. One look says nothing: their sessions with the database
+    /// and the broker come and go with the faults, and so do half of their descriptors.
+    pub fn watch_the_warm_up(&self, fleet: &mut Fleet, elapsed: Duration) {
+        if self.warm_up.is_some_and(|warm_up| elapsed < warm_up) {
+            self.measure("WARM_UP", fleet);
         }
     }
 
-    /// Writes down once how large the daemons are, when they have worked for some time.
-    pub fn remember_the_warm_up(&self, fleet: &mut Fleet, elapsed: Duration) {
-        if self.is_warm.get() || self.warm_up.is_none_or(|warm_up| elapsed < warm_up) {
-            return;
-        }
-        self.is_warm.set(self.measure("WARM_UP", fleet) > 0);
-    }
-
-    /// Gives how many daemons could be measured.
-    fn measure(&self, when: &str, fleet: &mut Fleet) -> usize {
+    fn measure(&self, when: &str, fleet: &mut Fleet) {
         let well = fleet.members.iter_mut().filter(|member| member.condition == Condition::Healthy);
         let lines: Vec<Value> =
             well.filter(|member| member.age() > GROWN_UP).map(|member| size(when, member)).collect();
         self.book.write(&lines);
-        lines.len()
     }
 
     /// Waits until nothing is held, and writes down what is held when that is so or the time is over.

@@ -60,7 +60,7 @@ impl Nemesis {
         while Instant::now() < self.ends || self.order.is_incomplete() {
             let pause = Duration::from_millis(self.dice.gen_range(4_000..14_000));
             self.wait(fleet, Instant::now() + pause).await;
-            aftermath.remember_the_warm_up(fleet, self.began.elapsed());
+            aftermath.watch_the_warm_up(fleet, self.began.elapsed());
             let Some(fault) = self.order.next(&mut self.dice) else { continue };
             let victim = self.moment(fleet, fault).await;
             self.strike(fleet, fault, victim).await;

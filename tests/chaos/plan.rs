@@ -36,8 +36,9 @@ pub const RING_MILLIS: [u64; 2] = [200, 2_000];
 pub const TALK_MILLIS: [u64; 2] = [500, 10_500];
 /// The trunk of all service instances.
 const TRUNK: &str = "carrier";
-/// So old may a daemon be at least whose memory is looked at, and such a part of the run is a warm-up.
+/// Such a part of the run is a warm-up, but no more than five minutes.
 pub const WARM_UP: f64 = 0.4;
+pub const LONGEST_WARM_UP: Duration = Duration::from_secs(300);
 /// A shorter run says nothing about memory.
 pub const LONG: Duration = Duration::from_secs(290);
 /// Each kind of fault comes so often in a run of so long; in shorter ones it comes once.

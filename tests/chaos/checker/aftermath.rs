@@ -74,7 +74,7 @@ impl Aftermath {
         Invariant::none(names::QUEUES, filled.map(Value::to_string).collect())
     }
 
-    /// The largest of the daemons at the end against the largest when they had warmed up; nothing where nobody looked.
+    /// The largest of the daemons at the end against the largest while they warmed up; nothing where nobody looked.
     pub fn growth(&self) -> Invariant {
         let (before, after) = (self.largest("WARM_UP"), self.largest("END"));
         let found = after.iter().filter_map(|(name, after)| {
