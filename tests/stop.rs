@@ -8,10 +8,16 @@ mod harness;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use lapin::uri::AMQPUri;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
 use harness::downstream::Event;
 use harness::orders::rows;
 use harness::patience::{LATER, SOON, until};
 use harness::plan::Plan;
+use harness::servers::Place;
 use harness::site::Site;
 
 /// Calls in the air when the stop comes.
@@ -21,12 +27,17 @@ const SLOTS: usize = 120;
 
 async fn start(name: &str, plan: &Plan, callees: usize) -> (Site, String) {
     let site = Site::start(name, plan).await;
+    let task = call(&site, callees).await;
+    (site, task)
+}
+
+async fn call(site: &Site, callees: usize) -> String {
     site.put_line(1_000, 200).await;
     let task = site.create("interrupted", u32::try_from(SLOTS).unwrap()).await;
     site.import(&task, &rows(0..callees)).await;
     let enough = || (site.record().in_the_air() >= IN_THE_AIR).then_some(());
     until("100 calls in the air", SOON, enough).await;
-    (site, task)
+    task
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,4 +104,48 @@ fn assert_hung_up(event: &Event) {
     let told = (event.text("result"), event.text("hangupBy"), &data["final"]);
     assert_eq!(told, ("ANSWERED", "SYSTEM", &true.into()), "{data}");
     assert_eq!(event.routing_key, "call.ended.final");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_broker_a_stop_is_clean_and_the_next_daemon_tells_the_rest() {
+    const CALLEES: usize = 200;
+    const GRACE: Duration = Duration::from_secs(40);
+    let plan = Plan { grace_seconds: 40, ..Plan::lasting(3_000) };
+    let (mut site, shut) = Site::behind("without-broker", &plan, door).await;
+    let task = call(&site, CALLEES).await;
+    shut.cancel();
+    site.daemon.terminate();
+    // It does not wait for the grace to be over.
+    let status = site.daemon.exit(GRACE).await;
+    assert_eq!(status.code(), Some(0));
+    let called = site.record().calls.len();
+    assert!(called < CALLEES, "it went on");
+    let untold = called - site.ledger.about("call.ended", &task).len();
+    assert!(untold >= IN_THE_AIR / 2, "only {untold} calls were not told of: that shows nothing");
+    site.start_again(&plan).await;
+    site.ledger.completed(&task, LATER).await;
+    site.stop_and_compare(CALLEES).await;
+    assert_eq!(site.record().calls.len(), CALLEES, "each callee was called once");
+}
+
+/// A way to the broker that can be shut: then its connections end, and no more are accepted.
+async fn door(place: &Place) -> (Place, CancellationToken) {
+    let uri: AMQPUri = place.amqp_url.parse().unwrap();
+    let server = format!("{}:{}", uri.authority.host, uri.authority.port);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let amqp_url = place.amqp_url.replace(&server, &address);
+    assert_ne!(amqp_url, place.amqp_url);
+    let shut = CancellationToken::new();
+    let is_shut = shut.clone();
+    tokio::spawn(shut.clone().run_until_cancelled_owned(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let server = server.clone();
+            tokio::spawn(is_shut.clone().run_until_cancelled_owned(async move {
+                let mut server = TcpStream::connect(server).await?;
+                copy_bidirectional(&mut client, &mut server).await
+            }));
+        }
+    }));
+    (Place { amqp_url, ..place.clone() }, shut)
 }

@@ -27,6 +27,8 @@ const OVERDUE: Duration = Duration::from_secs(30);
 const SWEEP: Duration = Duration::from_secs(5);
 /// The same while the table has events that the feed could not take.
 const SWEEP_DROPPED: Duration = Duration::from_secs(1);
+/// How long the broker may take nothing once nobody writes events any more.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 /// Rows for one sweep.
 const SWEEP_ROWS: i64 = 2_000;
 
@@ -38,9 +40,13 @@ pub struct Publisher {
     feed: FeedReader,
     keep_parked: Duration,
     finish: CancellationToken,
+    /// Since when it is known that nobody writes events any more.
+    finishing: Option<Instant>,
     /// Taken and not confirmed yet, oldest first; survives a session.
     in_hand: VecDeque<StoredEvent>,
     sweep_due: Instant,
+    /// When the broker took something last.
+    taken_at: Instant,
     /// Parked since the last sweep, for one line in the log.
     parked: usize,
     confirmed: Counter,
@@ -67,11 +73,27 @@ impl Publisher {
     ) -> Self {
         let confirmed = metrics.counter(&EVENTS_CONFIRMED, &[]);
         let newly_parked = metrics.counter(&EVENTS_PARKED, &[]);
-        let (in_hand, sweep_due) = (VecDeque::new(), Instant::now());
-        Self { store, bus, feed, keep_parked, finish, in_hand, sweep_due, parked: 0, confirmed, newly_parked }
+        let (in_hand, now) = (VecDeque::new(), Instant::now());
+        let (sweep_due, taken_at) = (now, now);
+        let (finishing, parked) = (None, 0);
+        Self {
+            store,
+            bus,
+            feed,
+            keep_parked,
+            finish,
+            finishing,
+            in_hand,
+            sweep_due,
+            taken_at,
+            parked,
+            confirmed,
+            newly_parked,
+        }
     }
 
-    /// Publishes until told to finish and nothing is left.
+    /// Publishes until told to finish and nothing is left. What the broker does not take then stays in the outbox, and
+    /// whoever finds the heartbeat gone publishes it.
     pub async fn run(mut self) {
         let mut delays = Delays::up_to(Duration::from_secs(5));
         loop {
@@ -79,6 +101,10 @@ impl Publisher {
             match self.session().await {
                 Ok(()) => return,
                 Err(error) => tracing::warn!(%error, in_hand = self.in_hand.len(), "publishing paused"),
+            }
+            if self.is_in_vain() {
+                tracing::warn!("what is in the outbox stays there: another daemon, or the next, publishes it");
+                return;
             }
             if began.elapsed() > Duration::from_secs(30) {
                 delays.reset();
@@ -91,7 +117,20 @@ impl Publisher {
         while let Some(batch) = self.feed.ready() {
             self.in_hand.extend(batch);
         }
-        self.finish.is_cancelled() && self.in_hand.is_empty()
+        self.finishing().is_some() && self.in_hand.is_empty()
+    }
+
+    fn finishing(&mut self) -> Option<Instant> {
+        if self.finish.is_cancelled() {
+            self.finishing.get_or_insert_with(Instant::now);
+        }
+        self.finishing
+    }
+
+    /// Whether all others have ended and are kept waiting by a broker that is away or in need.
+    fn is_in_vain(&mut self) -> bool {
+        let since = self.finishing().map(|finishing| finishing.max(self.taken_at));
+        since.is_some_and(|since| since.elapsed() >= LAST_PATIENCE)
     }
 
     async fn session(&mut self) -> Result<(), SessionError> {
@@ -137,6 +176,7 @@ impl Publisher {
         let window = std::mem::replace(&mut self.in_hand, rest);
         let refused: Vec<_> = window.into_iter().filter(|event| settled.refused.contains(&event.id)).collect();
         self.feed.settled(count - refused.len());
+        self.taken_at = Instant::now();
         if refused.is_empty() {
             return Ok(());
         }
