@@ -14,6 +14,7 @@ use calltaskd::clock::{Clock, ManualClock, SystemClock};
 use chrono::TimeDelta;
 use harness::downstream::Event;
 use harness::export::{S3, exports_section, sha256_of};
+use harness::operator::Operator;
 use harness::orders::rows;
 use harness::patience::{SOON, until, within};
 use harness::plan::Plan;
@@ -187,7 +188,8 @@ async fn recordings_are_fetched_and_handed_out() {
 async fn what_may_not_be_fetched_fails_with_its_reason() {
     let (root, kept, here) = (folder("refused-root"), folder("refused-kept"), folder("refused-here"));
     let (voice, other) = (Voice::start().await, Voice::start().await);
-    let site = Site::start("refused", &fetching(&voice, &kept, &format!("root = {root:?}\nmax_mebibytes = 1"))).await;
+    let plan = fetching(&voice, &kept, &format!("root = {root:?}\nmax_mebibytes = 1"));
+    let site = Site::start("refused", &Plan { admin: "127.0.0.1:0", ..plan }).await;
     let (_, calls) = calls(&site, 6).await;
     let large = sound(MEBIBYTE + 1);
     voice.sound("/told", &large);
@@ -229,6 +231,13 @@ async fn what_may_not_be_fetched_fails_with_its_reason() {
     voice.sound("/told", b"short");
     report(&site, &calls[0], json!({"url": voice.url("/told")})).await;
     kept_file(&in_state(&site, &calls[0], "STORED").await, b"short");
+    let operator = Operator::of(&site.daemon).await;
+    until("six recordings to be counted as failed and one as kept", SOON, || {
+        let scrape = operator.scrape();
+        let counted = |outcome| scrape.sum("calltaskd_recordings_total", &[("outcome", outcome)]);
+        ((counted("failed"), counted("kept")) == (6.0, 1.0)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,6 +13,7 @@ use crate::objects::ShelfError;
 use crate::objects::source::{Copy, Fetched, SourceError, read_file};
 use crate::store::StoreError;
 use crate::store::recordings::RecordingRun;
+use crate::telemetry::metrics::RECORDINGS;
 
 /// How often the lease is renewed; it holds for 10 s.
 const RENEW: Duration = Duration::from_secs(3);
@@ -151,6 +152,7 @@ fn extension(source: &Source, fetched: &Fetched) -> String {
 
 async fn finish(context: &Context, run: &RecordingRun, file: &RecordingFile) -> Result<(), StoreError> {
     let cleared = if context.store.end_recording(run, Ok(file), context.clock.now()).await? {
+        context.metrics.counter(&RECORDINGS, &["kept"]).increment(1);
         tracing::debug!(call = %run.call, bytes = file.bytes, location = file.location, "a recording is kept");
         match run.epoch {
             1 => Ok(()),
@@ -175,6 +177,7 @@ async fn fail(context: &Context, run: &RecordingRun, error: &FetchError) -> Resu
     if !context.store.end_recording(run, Err(&reason), context.clock.now()).await? {
         return Ok(());
     }
+    context.metrics.counter(&RECORDINGS, &["failed"]).increment(1);
     match error.is_alarming() {
         true => tracing::error!(call = %run.call, reason, "ALARM: a recording could not be fetched"),
         false => tracing::warn!(call = %run.call, reason, "a recording could not be fetched"),

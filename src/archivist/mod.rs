@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::objects::Shelf;
 use crate::objects::source::Web;
 use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
 
 /// How often somebody looks for a recording to fetch.
 const LOOK: Duration = Duration::from_secs(1);
@@ -38,6 +39,7 @@ pub struct Context {
     /// How long recordings are kept.
     pub keep: Option<TimeDelta>,
     pub drain: CancellationToken,
+    pub metrics: Metrics,
 }
 
 /// Where recordings may come from, and what one may cost.

@@ -249,6 +249,7 @@ impl Parts<'_> {
             sources: settings.fetch.then(sources).transpose()?,
             keep: settings.keep,
             drain: self.drain.clone(),
+            metrics: self.metrics.clone(),
         })
     }
 

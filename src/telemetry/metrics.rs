@@ -68,6 +68,8 @@ metrics_list! {
         "Slots that calls may hold, as long as this daemon dials for the service instance.";
     COMMANDS = Counter "calltaskd_commands_total" ["command", "outcome"] Count,
         "Commands consumed: accepted, rejected, or dead (to the dead letters).";
+    RECORDINGS = Counter "calltaskd_recordings_total" ["outcome"] Count,
+        "Recordings that were fetched: kept, or failed when no further try is made.";
     OUTBOX_WAITING = Gauge "calltaskd_outbox_waiting" [] Count,
         "Events of this daemon that the broker has not confirmed; parked ones are not counted.";
     EVENTS_CONFIRMED = Counter "calltaskd_events_confirmed_total" [] Count, "Events that the broker confirmed.";
