@@ -9,17 +9,26 @@
 
 mod harness;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use harness::downstream::Event;
-use harness::orders::rows;
-use harness::patience::{LATER, SOON, until};
+use harness::operator::Operator;
+use harness::orders::{self, rows};
+use harness::patience::{LATER, SOON, until, within};
 use harness::plan::Plan;
+use harness::servers::Place;
 use harness::site::Site;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Connection, Consumer};
+use serde_json::Value;
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 /// The servers are there once.
 static SERVERS: Mutex<()> = Mutex::const_new(());
@@ -64,13 +73,19 @@ async fn nothing_is_lost_when_postgres_restarts() {
     restart("restart-postgres").await;
 }
 
-async fn restart(server: &'static str) {
-    let Some(services) = std::env::var_os("CALLTASKD_TEST_SERVICES") else {
+/// The script, or a line that says what is skipped without it.
+fn services(test: &str) -> Option<OsString> {
+    let services = std::env::var_os("CALLTASKD_TEST_SERVICES");
+    if services.is_none() {
         // Not by println, which the test runner shows for failures alone.
-        let line = format!("{server}: skipped, CALLTASKD_TEST_SERVICES names no script that does it\n");
+        let line = format!("{test}: skipped, CALLTASKD_TEST_SERVICES names no script that does it\n");
         std::io::stderr().write_all(line.as_bytes()).unwrap();
-        return;
-    };
+    }
+    services
+}
+
+async fn restart(server: &'static str) {
+    let Some(services) = services(server) else { return };
     let _alone = SERVERS.lock().await;
     let mut site = Site::start(server, &long_calls()).await;
     site.put_line(1_000, u32::try_from(PACE).unwrap()).await;
@@ -122,9 +137,109 @@ async fn wait_for_the_moment(site: &Site, callees: usize, ended: usize) -> usize
 
 async fn restart_server(services: &OsStr, server: &str, mode: &str) {
     let began = Instant::now();
-    let mut command = Command::new(services);
-    command.args([server, mode]).stdin(Stdio::null());
-    let status = tokio::task::spawn_blocking(move || command.status().unwrap()).await.unwrap();
-    assert!(status.success(), "{server} {mode}: {status}");
+    script(services, &[server, mode]).await;
     println!("{server} {mode} took {:?}", began.elapsed());
+}
+
+async fn script(services: &OsStr, words: &[&str]) {
+    let mut command = Command::new(services);
+    command.args(words).stdin(Stdio::null());
+    let status = tokio::task::spawn_blocking(move || command.status().unwrap()).await.unwrap();
+    assert!(status.success(), "{words:?}: {status}");
+}
+
+/// RabbitMQ that is out of memory takes nothing. So replies wait until it does again, and no command with them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replies_wait_for_a_broker_that_is_out_of_memory() {
+    const SECONDS: &str = "12";
+    const COMMANDS: usize = 8;
+    let Some(services) = services("block-publishers") else { return };
+    let _alone = SERVERS.lock().await;
+    // The alarm lasts several times as long as the broker may take for a message.
+    let plan = Plan { publish_timeout_seconds: 1, admin: "127.0.0.1:0", ..Plan::default() };
+    let mut site = Site::start("out-of-memory", &plan).await;
+    let operator = Operator::of(&site.daemon).await;
+    site.daemon.suspend();
+    let mut askers = Vec::new();
+    for to in [DIRECT, ""].repeat(COMMANDS / 2) {
+        askers.push(Asker::ask(site.place(), to).await);
+    }
+    let is_over = AtomicBool::new(false);
+    let alarm = async {
+        script(&services, &["block-publishers", SECONDS]).await;
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let replies = async {
+        in_need(site.place()).await;
+        site.daemon.resume();
+        let accepted = [("command", "agent.put"), ("outcome", "accepted")];
+        until("the commands to be applied", SOON, || {
+            let applied = operator.scrape().sum("calltaskd_commands_total", &accepted);
+            (applied == COMMANDS as f64).then_some(())
+        })
+        .await;
+        assert!(!is_over.load(Ordering::Relaxed), "the alarm was over before: that shows nothing");
+        for asker in &mut askers {
+            assert_eq!(asker.status().await, "ACCEPTED");
+        }
+    };
+    tokio::join!(alarm, replies);
+    for line in [
+        "the session ended; opening another",
+        "a direct reply was not confirmed and is sent once more, by a new connection",
+        "a direct reply is given up: there was no connection to send it by",
+        "replies wait for another connection",
+    ] {
+        assert!(!site.daemon.has_logged(line), "{line}");
+    }
+    site.daemon.stop(SOON).await;
+}
+
+/// Publishes to nobody until the broker says that it takes no more.
+async fn in_need(place: &Place) {
+    let (connection, channel) = place.channel().await.unwrap();
+    let options = BasicPublishOptions::default;
+    let nobody = || channel.basic_publish("".into(), "nobody".into(), options(), b"", BasicProperties::default());
+    let deadline = Instant::now() + SOON;
+    while !connection.status().blocked() {
+        assert!(Instant::now() < deadline, "waited {SOON:?} in vain for the alarm");
+        drop(tokio::time::timeout(Duration::from_millis(100), nobody()).await);
+    }
+}
+
+const DIRECT: &str = "amq.rabbitmq.reply-to";
+
+/// Whoever sends one command and wants its reply.
+struct Asker {
+    replies: Consumer,
+    _connection: Connection,
+}
+
+impl Asker {
+    /// Returns when the broker has the command. The reply goes to a queue where nothing else is said.
+    async fn ask(place: &Place, to: &str) -> Self {
+        let (connection, channel) = place.channel().await.unwrap();
+        let exclusive = QueueDeclareOptions { exclusive: true, ..Default::default() };
+        let address = match to {
+            "" => channel.queue_declare("".into(), exclusive, FieldTable::default()).await.unwrap().name().to_string(),
+            direct => direct.to_owned(),
+        };
+        let no_ack = BasicConsumeOptions { no_ack: true, ..Default::default() };
+        let consumer = channel.basic_consume(address.as_str().into(), "".into(), no_ack, FieldTable::default());
+        let replies = consumer.await.unwrap();
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        let id = Uuid::new_v4().to_string();
+        let properties = BasicProperties::default().with_message_id(id.into()).with_reply_to(address.into());
+        let body = orders::agent("greeter").to_string();
+        let (exchange, key) = (place.name("commands").into(), "agent.put".into());
+        let published =
+            channel.basic_publish(exchange, key, BasicPublishOptions::default(), body.as_bytes(), properties);
+        assert!(published.await.unwrap().await.unwrap().is_ack());
+        Self { replies, _connection: connection }
+    }
+
+    async fn status(&mut self) -> String {
+        let reply = within("a reply", SOON, self.replies.next()).await.unwrap().unwrap();
+        serde_json::from_slice::<Value>(&reply.data).unwrap()["status"].as_str().unwrap().to_owned()
+    }
 }

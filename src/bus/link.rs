@@ -70,6 +70,11 @@ impl Link {
         Ok(connect.await.map_err(|_| BusError::Timeout("connection", PATIENCE))??)
     }
 
+    /// Whether the broker takes nothing on this connection for now, because it is out of memory or disk.
+    pub async fn is_blocked(&self) -> bool {
+        self.connection.lock().await.as_ref().is_some_and(|open| open.status().blocked())
+    }
+
     /// Lets go of the connection, which may be dead without anybody knowing: the next channel is of another one.
     pub async fn abandon(&self) {
         if let Some(connection) = self.connection.lock().await.take() {

@@ -1,7 +1,7 @@
 //! RabbitMQ: connections, the topology, and what a message looks like.
 //!
 //! Two connections, one to consume and one to publish: a broker in need blocks publishing connections, and must
-//! not stop the acknowledgements with them. Further ones are opened for direct replies, whose address a sender can forge.
+//! not stop the acknowledgements with them. Further ones are opened for replies, whose address a sender can forge.
 //! Nothing recovers silently. A stage whose channel fails opens a new one and begins its session again, because only the
 //! stage knows what was in hand.
 

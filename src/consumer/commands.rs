@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::apply::{apply, rows_of};
 use super::letters::{Letters, unreadable};
+use super::replies::Replies;
 use super::{Context, Session, SessionError, ack};
 use crate::bus::Envelope;
 use crate::bus::wire::v1::commands::is_command;
@@ -57,8 +58,8 @@ impl Incoming {
 }
 
 /// Consumes commands until the drain or an error.
-pub(super) async fn session(context: Arc<Context>) -> Result<(), SessionError> {
-    let mut session = Session::open(&context, &context.bus.topology.commands).await?;
+pub(super) async fn session(context: Arc<Context>, replies: Arc<Replies>) -> Result<(), SessionError> {
+    let mut session = Session::open(&context, &context.bus.topology.commands, replies).await?;
     let letters = Letters::open(&context).await?;
     while let Some(first) = session.next(&context.drain).await? {
         let mut waiting = vec![first];
@@ -116,7 +117,7 @@ async fn take(
         return bury(context, session, letters, (one, reason)).await;
     }
     match apply(context, &group).await {
-        Ok(replies) => answer(context, session, &group, &replies).await,
+        Ok(replies) => answer(context, session, &group, replies).await,
         Err(error) if error.verdict() == Verdict::Retry => Err(error.into()),
         Err(_) => {
             for one in group {
@@ -138,7 +139,7 @@ async fn take_alone(
     let mut tries = 0;
     let refusal = loop {
         let error = match apply(context, &one).await {
-            Ok(replies) => return answer(context, session, &one, &replies).await,
+            Ok(replies) => return answer(context, session, &one, replies).await,
             Err(error) => error,
         };
         tries += 1;
@@ -167,7 +168,7 @@ async fn bury(
     letters.bury(&one.envelope, reason).await?;
     let problem = Problem::new(Code::Unreadable, reason);
     let reply = rejected(&errors(problem.into()));
-    settle(context, session, std::slice::from_ref(one), &[reply]).await?;
+    settle(session, std::slice::from_ref(one), vec![reply]).await?;
     count(context, one, "dead");
     Ok(())
 }
@@ -177,12 +178,12 @@ async fn answer(
     context: &Arc<Context>,
     session: &Session,
     group: &[Incoming],
-    replies: &[String],
+    replies: Vec<String>,
 ) -> Result<(), SessionError> {
-    for (incoming, reply) in group.iter().zip(replies) {
+    for (incoming, reply) in group.iter().zip(&replies) {
         count(context, incoming, if is_rejected(reply) { "rejected" } else { "accepted" });
     }
-    settle(context, session, group, replies).await
+    settle(session, group, replies).await
 }
 
 fn count(context: &Context, incoming: &Incoming, outcome: &str) {
@@ -192,23 +193,16 @@ fn count(context: &Context, incoming: &Incoming, outcome: &str) {
     context.metrics.counter(&COMMANDS, &[command, outcome]).increment(1);
 }
 
-/// Replies and acknowledges. A reply that cannot be sent does not keep the command in the queue: its effect is
+/// Replies and acknowledges. A reply that is not sent yet does not keep the command in the queue: its effect is
 /// committed, and whoever wants the reply can ask again with the same `message_id`.
-async fn settle(
-    context: &Arc<Context>,
-    session: &Session,
-    group: &[Incoming],
-    replies: &[String],
-) -> Result<(), SessionError> {
-    let mut outcome = Ok(());
+async fn settle(session: &Session, group: &[Incoming], replies: Vec<String>) -> Result<(), SessionError> {
     for (incoming, reply) in group.iter().zip(replies) {
-        let replied = session.replies.send(context, &incoming.envelope, reply).await;
+        session.replies.send(&incoming.envelope, reply).await;
         if is_on(Safeguard::AckAfterCommit) {
             ack(&incoming.delivery).await?;
         }
-        outcome = outcome.and(replied);
     }
-    Ok(outcome?)
+    Ok(())
 }
 
 /// What nobody may do before the commit.

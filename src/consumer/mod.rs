@@ -7,7 +7,6 @@ mod agents;
 mod apply;
 mod cancels;
 mod commands;
-mod direct;
 mod exports;
 mod imports;
 mod letters;
@@ -105,15 +104,16 @@ pub async fn run(context: Arc<Context>) -> Result<(), tokio::task::JoinError> {
 }
 
 /// One session after the other, with growing pauses while they fail.
-async fn sessions<F>(what: &'static str, context: Arc<Context>, session: fn(Arc<Context>) -> F)
+async fn sessions<F>(what: &'static str, context: Arc<Context>, session: fn(Arc<Context>, Arc<Replies>) -> F)
 where
     F: Future<Output = Result<(), SessionError>>,
 {
+    let replies = Arc::new(Replies::open(&context.bus, what));
     let mut delays = Delays::up_to(Duration::from_secs(5));
     while !context.drain.is_cancelled() {
         // A delivery that is held while the database is away would close the channel after half an hour.
         let outcome = match context.store.ping().await {
-            Ok(()) => session(context.clone()).await,
+            Ok(()) => session(context.clone(), replies.clone()).await,
             Err(error) => Err(error.into()),
         };
         context.note_subscribed(what == COMMANDS, false);
@@ -126,22 +126,25 @@ where
             }
         }
     }
+    // No session is left that has it.
+    if let Some(replies) = Arc::into_inner(replies) {
+        replies.close().await;
+    }
 }
 
-/// A subscription and the channels that go with it.
+/// A subscription, and the way back for what comes by it.
 struct Session {
     channel: Channel,
     deliveries: Consumer,
-    replies: Replies,
+    replies: Arc<Replies>,
     queue: String,
 }
 
 impl Session {
-    async fn open(context: &Context, queue: &str) -> Result<Self, SessionError> {
+    async fn open(context: &Context, queue: &str, replies: Arc<Replies>) -> Result<Self, SessionError> {
         let channel = context.bus.consuming.open_channel().await?;
         context.bus.topology.declare(&channel).await?;
         channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-        let replies = Replies::open(context, queue).await?;
         let options = BasicConsumeOptions::default();
         let deliveries = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
         context.note_subscribed(queue == context.bus.topology.commands, true);
@@ -163,7 +166,6 @@ impl Session {
     async fn close(self) {
         // What was delivered and not acknowledged goes back to the queue with the channel.
         drop(self.channel.close(200, "drained".into()).await);
-        self.replies.close().await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::letters::object;
+use super::replies::Replies;
 use super::{Context, Session, SessionError, ack, exports};
 use crate::bus::Envelope;
 use crate::bus::wire::v1 as wire;
@@ -22,8 +23,8 @@ use crate::store::StoreError;
 const PAGE_BYTES: usize = 768 * 1024;
 
 /// Answers queries until the drain or an error.
-pub(super) async fn session(context: Arc<Context>) -> Result<(), SessionError> {
-    let mut session = Session::open(&context, &context.bus.topology.queries).await?;
+pub(super) async fn session(context: Arc<Context>, replies: Arc<Replies>) -> Result<(), SessionError> {
+    let mut session = Session::open(&context, &context.bus.topology.queries, replies).await?;
     while let Some(mut delivery) = session.next(&context.drain).await? {
         let envelope = Envelope::of(&mut delivery);
         let answer = match answer(&context, &envelope).await {
@@ -36,9 +37,8 @@ pub(super) async fn session(context: Arc<Context>) -> Result<(), SessionError> {
             }
             Err(error) => return Err(error.into()),
         };
-        let replied = session.replies.send(&context, &envelope, &answer).await;
+        session.replies.send(&envelope, answer).await;
         ack(&delivery).await?;
-        replied?;
     }
     session.close().await;
     Ok(())

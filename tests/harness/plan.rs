@@ -15,6 +15,8 @@ pub struct Plan {
     /// The results of numbers, by their last digits.
     pub force: Vec<(&'static str, &'static str)>,
     pub grace_seconds: u32,
+    /// How long the broker may take for a message.
+    pub publish_timeout_seconds: u32,
     /// How soon a callee is called again whose call was not counted.
     pub uncounted_retry_seconds: u32,
     /// Where the operator's endpoint is; by default nowhere.
@@ -33,6 +35,7 @@ impl Default for Plan {
             results: vec![("ANSWERED", 1)],
             force: Vec::new(),
             grace_seconds: 30,
+            publish_timeout_seconds: 10,
             uncounted_retry_seconds: 5,
             admin: "",
             task_concurrency: 1_000,
@@ -50,12 +53,12 @@ impl Plan {
     /// The settings file. A quoted text of Rust is one of TOML too, as long as it is plain ASCII.
     pub fn toml(&self, place: &Place, record: &Path) -> String {
         let Self { ring_millis, talk_millis, grace_seconds, uncounted_retry_seconds, admin, .. } = self;
-        let Self { task_concurrency, more, .. } = self;
+        let Self { publish_timeout_seconds, task_concurrency, more, .. } = self;
         let Place { database_url, amqp_url, prefix } = place;
         let mut toml = format!(
             "[node]\nname = \"test-node\"\n\
              [database]\nurl = {database_url:?}\n\
-             [bus]\nurl = {amqp_url:?}\nprefix = {prefix:?}\n\
+             [bus]\nurl = {amqp_url:?}\nprefix = {prefix:?}\npublish_timeout_seconds = {publish_timeout_seconds}\n\
              [limits]\ntask_concurrency = {task_concurrency}\nuncounted_retry_seconds = {uncounted_retry_seconds}\n\
              [shutdown]\ngrace_seconds = {grace_seconds}\n\
              [admin]\nbind = {admin:?}\n[logging]\nformat = \"json\"\n\

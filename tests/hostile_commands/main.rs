@@ -6,10 +6,10 @@
 mod harness;
 
 mod bodies;
-mod direct_replies;
 mod fields;
 mod files;
 mod properties;
 mod relay;
+mod replies;
 mod scene;
 mod stranger;

@@ -1,4 +1,4 @@
-//! The way of a daemon to the broker, on which direct replies can be lost.
+//! The way of a daemon to the broker, on which replies can be lost.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,10 +11,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::servers::Place;
 
-/// With what the routing key of a direct reply begins. On its way to the daemon it is in a property, and nobody looks.
-const DIRECT: &[u8] = b"amq.rabbitmq.reply-to.g";
+/// With what the routing key of a direct reply begins, and of one to a queue that the broker named. On its way to the daemon
+/// it is in a property, and nobody looks.
+pub const DIRECT: &[u8] = b"amq.rabbitmq.reply-to.g";
+pub const QUEUE: &[u8] = b"amq.gen-";
 
-/// What befalls a direct reply.
+/// What befalls a reply.
 #[derive(Debug, Clone, Copy)]
 pub enum Fate {
     /// It is lost, and its connection ends.
@@ -25,20 +27,23 @@ pub enum Fate {
     Unconfirmed,
 }
 
-/// Passes on everything but direct replies that have a fate.
+/// Passes on everything but replies that have a fate.
 #[derive(Clone)]
 pub struct Relay {
     port: u16,
+    /// What only replies have.
+    mark: &'static [u8],
     server: String,
     fates: Arc<Mutex<VecDeque<Fate>>>,
 }
 
 impl Relay {
-    pub async fn before(place: &Place) -> Self {
+    pub async fn before(place: &Place, mark: &'static [u8]) -> Self {
         let uri: AMQPUri = place.amqp_url.parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let relay = Self {
             port: listener.local_addr().unwrap().port(),
+            mark,
             server: format!("{}:{}", uri.authority.host, uri.authority.port),
             fates: Arc::default(),
         };
@@ -53,7 +58,7 @@ impl Relay {
         Place { amqp_url, ..place.clone() }
     }
 
-    /// What befalls the next direct replies, one after the other.
+    /// What befalls the next replies, one after the other.
     pub fn plan(&self, fates: &[Fate]) {
         self.fates.lock().unwrap().extend(fates);
     }
@@ -83,9 +88,9 @@ impl Relay {
                 read => &piece[..read],
             };
             seen.extend_from_slice(read);
-            let is_direct = seen.windows(DIRECT.len()).any(|window| window == DIRECT);
-            seen.drain(..seen.len().saturating_sub(DIRECT.len() - 1));
-            let fate = if is_direct { self.fates.lock().unwrap().pop_front() } else { None };
+            let is_reply = seen.windows(self.mark.len()).any(|window| window == self.mark);
+            seen.drain(..seen.len().saturating_sub(self.mark.len() - 1));
+            let fate = if is_reply { self.fates.lock().unwrap().pop_front() } else { None };
             match fate {
                 None => to.write_all(read).await?,
                 Some(Fate::Cut) => return Ok(()),

@@ -1,9 +1,9 @@
-//! Replies by RabbitMQ's direct reply-to: neither a forged address nor a connection that ends costs anybody else's.
+//! Replies to queues and by RabbitMQ's direct reply-to: neither a forged address nor a connection that ends costs anybody's.
 
 use std::collections::HashMap;
 
 use futures_util::StreamExt;
-use lapin::options::{BasicConsumeOptions, BasicPublishOptions};
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, Consumer};
 use serde_json::{Value, json};
@@ -14,18 +14,36 @@ use crate::harness::patience::{SOON, until, within};
 use crate::harness::plan::Plan;
 use crate::harness::servers::Place;
 use crate::harness::site::Site;
-use crate::relay::{Fate, Relay};
+use crate::relay::{self, Fate, Relay};
 use crate::scene::Scene;
 
 const DIRECT: &str = "amq.rabbitmq.reply-to";
 
-const AGAIN: &str = "a direct reply was not confirmed and is sent once more, by a new connection";
-const GIVEN_UP: &str = "a direct reply is given up: it was sent by two connections, and neither confirmed it";
+/// What the log says of replies of one kind.
+struct Lines {
+    again: &'static str,
+    given_up: &'static str,
+    /// Connections until then.
+    tries: usize,
+}
+
+const DIRECTLY: Lines = Lines {
+    again: "a direct reply was not confirmed and is sent once more, by a new connection",
+    given_up: "a direct reply is given up: it was sent by two connections, and neither confirmed it",
+    tries: 2,
+};
+const BY_QUEUE: Lines = Lines {
+    again: "replies wait for another connection",
+    given_up: "a reply is given up: 3 connections did not confirm it",
+    tries: 3,
+};
 const NO_SUCH_ADDRESS: &str = "a direct reply is not sent: RabbitMQ gives out no such address";
 
-/// Whoever has its replies sent by the broker's own way.
+/// Whoever wants replies.
 struct Requester {
     place: Place,
+    /// Where to.
+    address: String,
     channel: Channel,
     consumer: Consumer,
     /// What came, by correlation id.
@@ -34,11 +52,25 @@ struct Requester {
 }
 
 impl Requester {
-    async fn connect(place: &Place) -> Self {
+    /// By the broker's own way.
+    async fn directly(place: &Place) -> Self {
         let (connection, channel) = place.channel().await.unwrap();
+        Self::consume(place, (connection, channel), DIRECT.to_owned()).await
+    }
+
+    /// By a queue that the broker named.
+    async fn by_queue(place: &Place) -> Self {
+        let (connection, channel) = place.channel().await.unwrap();
+        let options = QueueDeclareOptions { exclusive: true, ..Default::default() };
+        let queue = channel.queue_declare("".into(), options, FieldTable::default()).await.unwrap();
+        Self::consume(place, (connection, channel), queue.name().to_string()).await
+    }
+
+    async fn consume(place: &Place, (connection, channel): (Connection, Channel), address: String) -> Self {
         let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
-        let consumer = channel.basic_consume(DIRECT.into(), "".into(), options, FieldTable::default()).await.unwrap();
-        Self { place: place.clone(), channel, consumer, replies: HashMap::new(), _connection: connection }
+        let consumer = channel.basic_consume(address.as_str().into(), "".into(), options, FieldTable::default());
+        let consumer = consumer.await.unwrap();
+        Self { place: place.clone(), address, channel, consumer, replies: HashMap::new(), _connection: connection }
     }
 
     /// Publishes a harmless message that wants its reply there; gives its correlation id.
@@ -66,7 +98,7 @@ impl Requester {
             if unanswered == 0 {
                 return;
             }
-            let what = format!("one more of {} direct replies, of which {unanswered} are missing", ids.len());
+            let what = format!("one more of {} replies, of which {unanswered} are missing", ids.len());
             let delivery = within(&what, SOON, self.consumer.next()).await.unwrap().unwrap();
             let id = delivery.properties.correlation_id().as_ref().unwrap().to_string();
             self.replies.entry(id).or_default().push(serde_json::from_slice(&delivery.data).unwrap());
@@ -75,7 +107,7 @@ impl Requester {
 
     /// Publishes it and hears the reply so many times.
     async fn ask(&mut self, exchange: &str, times: usize) {
-        let id = self.publish(exchange, DIRECT).await;
+        let id = self.publish(exchange, &self.address).await;
         self.hear(&[id], times).await;
     }
 }
@@ -94,7 +126,7 @@ async fn a_forged_address_costs_nobody_else_a_direct_reply() {
     const FORGED: usize = 40;
     let scene = Scene::set("forged-replies").await;
     for hostile in ["queries", "commands"] {
-        let mut requester = Requester::connect(scene.site.place()).await;
+        let mut requester = Requester::directly(scene.site.place()).await;
         for number in 0..FORGED {
             requester.publish(hostile, &forged(number)).await;
             let mut ids = Vec::new();
@@ -112,15 +144,25 @@ async fn a_forged_address_costs_nobody_else_a_direct_reply() {
     scene.end(0).await;
 }
 
-/// A connection can end, or be dead without a word, for any reason while a reply is on its way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_direct_reply_outlives_its_connection() {
-    let (mut site, relay) = Site::behind("cut-replies", &Plan::default(), async |place| {
-        let relay = Relay::before(place).await;
+    outlives("cut-direct-replies", relay::DIRECT, &DIRECTLY, Requester::directly).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_to_a_queue_outlives_its_connection() {
+    outlives("cut-replies", relay::QUEUE, &BY_QUEUE, Requester::by_queue).await;
+}
+
+/// A connection can end, or be dead without a word, for any reason while a reply is on its way.
+async fn outlives(name: &str, mark: &'static [u8], lines: &Lines, connect: impl AsyncFnOnce(&Place) -> Requester) {
+    let plan = Plan { publish_timeout_seconds: 3, ..Plan::default() };
+    let (mut site, relay) = Site::behind(name, &plan, async |place| {
+        let relay = Relay::before(place, mark).await;
         (relay.place(place), relay)
     })
     .await;
-    let mut requester = Requester::connect(site.place()).await;
+    let mut requester = connect(site.place()).await;
     for exchange in ["commands", "queries"] {
         for (fate, times) in [(None, 1), (Some(Fate::Cut), 1), (Some(Fate::Unconfirmed), 2), (Some(Fate::Swallowed), 1)]
         {
@@ -129,13 +171,13 @@ async fn a_direct_reply_outlives_its_connection() {
             requester.ask(exchange, times).await;
         }
     }
-    assert_eq!(site.daemon.all_logged(AGAIN).len(), 6, "a line for each that was lost");
-    // Whose connection ends twice is given up, with a line that says so, and is the only one.
-    relay.plan(&[Fate::Cut, Fate::Cut]);
-    let lost = requester.publish("commands", DIRECT).await;
-    until("a line about the reply that was lost twice", SOON, || site.daemon.logged(GIVEN_UP)).await;
+    assert_eq!(site.daemon.all_logged(lines.again).len(), 6, "a line for each that was lost");
+    // Whose connection ends again and again is given up, with a line that says so, and is the only one.
+    relay.plan(&vec![Fate::Cut; lines.tries]);
+    let lost = requester.publish("commands", &requester.address).await;
+    until("a line about the reply that was lost each time", SOON, || site.daemon.logged(lines.given_up)).await;
     requester.ask("commands", 1).await;
     assert!(!requester.replies.contains_key(&lost));
-    assert_eq!(site.daemon.all_logged(GIVEN_UP).len(), 1);
+    assert_eq!(site.daemon.all_logged(lines.given_up).len(), 1);
     site.daemon.stop(SOON).await;
 }

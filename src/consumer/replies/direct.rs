@@ -9,78 +9,82 @@
 use std::time::{Duration, Instant};
 
 use lapin::Channel;
-use lapin::options::ConfirmSelectOptions;
-use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::replies::publish;
-use crate::bus::{BusError, Envelope, Link};
-use crate::domain::fields::excerpt;
+use super::{Reply, in_time, open_channel, publish};
+use crate::bus::{BusError, Link};
 use crate::retry::Delays;
 
 /// What all such addresses begin with.
 const DIRECT: &str = "amq.rabbitmq.reply-to";
 
-/// As much of an address as the log shows: all of a true one.
-const SHOWN: usize = 96;
+/// Connections that may leave a reply unconfirmed.
+const MOST_TRIES: usize = 2;
 
 pub(super) struct DirectReplies {
     link: Link,
     patience: Duration,
-    /// Opened with the first reply. Locked while one is in the air.
-    channel: Mutex<Option<Channel>>,
+    /// Opened with the first reply.
+    channel: Option<Channel>,
 }
 
 impl DirectReplies {
     /// By a connection that is nobody else's; opening it, and each confirm, may take as long as `patience`.
     pub fn new(link: Link, patience: Duration) -> Self {
-        Self { link, patience, channel: Mutex::new(None) }
+        Self { link, patience, channel: None }
     }
 
     pub fn are_for(address: &str) -> bool {
         address.starts_with(DIRECT)
     }
 
-    /// Returns when the broker has it, or when it is given up, which the log tells: the effect of a command is committed,
-    /// and whoever wants the reply can ask again.
-    pub async fn send(&self, (envelope, address): (&Envelope, &str), body: &str) {
-        let to = excerpt(address, SHOWN);
-        if !can_be_minted(address) {
+    /// Sends what comes, one after the other, until nothing comes any more.
+    pub async fn run(mut self, mut replies: UnboundedReceiver<Reply>) {
+        while let Some(reply) = replies.recv().await {
+            self.send(reply).await;
+        }
+        self.link.close().await;
+    }
+
+    /// Returns when the broker has it, or when it is given up, which the log tells.
+    async fn send(&mut self, mut reply: Reply) {
+        let to = reply.address();
+        if !can_be_minted(&reply.to) {
             tracing::warn!(to, "a direct reply is not sent: RabbitMQ gives out no such address");
             return;
         }
-        let mut kept = self.channel.lock().await;
-        for is_last in [false, true] {
-            let channel = match self.channel(kept.take()).await {
+        while reply.tries < MOST_TRIES {
+            let channel = match self.channel().await {
                 Ok(channel) => channel,
                 Err(error) => {
                     tracing::warn!(%error, to, "a direct reply is given up: there was no connection to send it by");
                     return;
                 }
             };
-            match self.confirmed(&channel, (envelope, address), body).await {
-                Ok(()) => {
-                    *kept = Some(channel);
-                    return;
-                }
-                Err(error) if is_last => {
-                    tracing::warn!(%error, to, "a direct reply is given up: it was sent by two connections, and neither confirmed it");
-                }
-                Err(error) => {
-                    tracing::warn!(%error, to, "a direct reply was not confirmed and is sent once more, by a new connection");
-                }
-            }
+            let published = async { publish(&channel, &reply).await?.await };
+            let Err(error) = in_time((&self.link, self.patience), published).await else {
+                self.channel = Some(channel);
+                return;
+            };
             self.link.abandon().await;
+            reply.tries += 1;
+            if reply.tries < MOST_TRIES {
+                tracing::warn!(%error, to, "a direct reply was not confirmed and is sent once more, by a new connection");
+            } else {
+                tracing::warn!(%error, to, "a direct reply is given up: it was sent by two connections, and neither confirmed it");
+            }
         }
     }
 
     /// The channel there is, or one of a new connection, for which it tries as long as it has patience.
-    async fn channel(&self, kept: Option<Channel>) -> Result<Channel, BusError> {
-        if let Some(kept) = kept.filter(|channel| channel.status().connected()) {
+    async fn channel(&mut self) -> Result<Channel, BusError> {
+        if let Some(kept) = self.channel.take().filter(|channel| channel.status().connected()) {
             return Ok(kept);
         }
         let (deadline, mut delays) = (Instant::now() + self.patience, Delays::up_to(Duration::from_secs(1)));
         loop {
-            let error = match self.in_time("request for a channel", self.open()).await {
+            let opened = tokio::time::timeout(self.patience, open_channel(&self.link)).await;
+            let error = match opened.unwrap_or(Err(BusError::Timeout("request for a channel", self.patience))) {
                 Ok(channel) => return Ok(channel),
                 Err(error) => error,
             };
@@ -91,31 +95,6 @@ impl DirectReplies {
             }
             tokio::time::sleep(pause).await;
         }
-    }
-
-    async fn open(&self) -> Result<Channel, BusError> {
-        let channel = self.link.open_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(channel)
-    }
-
-    /// Publishes and waits for the confirm, so that nothing else is in the air.
-    async fn confirmed(&self, channel: &Channel, reply: (&Envelope, &str), body: &str) -> Result<(), BusError> {
-        let published = async { publish(channel, reply, body).await?.await };
-        self.in_time("direct reply", async { published.await.map(drop).map_err(BusError::ChannelEnded) }).await
-    }
-
-    async fn in_time<T>(
-        &self,
-        what: &'static str,
-        work: impl Future<Output = Result<T, BusError>>,
-    ) -> Result<T, BusError> {
-        let done = tokio::time::timeout(self.patience, work).await;
-        done.map_err(|_| BusError::Timeout(what, self.patience))?
-    }
-
-    pub async fn close(self) {
-        self.link.close().await;
     }
 }
 
