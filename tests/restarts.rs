@@ -25,7 +25,7 @@ use harness::servers::Place;
 use harness::site::Site;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Connection, Consumer};
+use lapin::{BasicProperties, Channel, Connection, Consumer};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -148,21 +148,26 @@ async fn script(services: &OsStr, words: &[&str]) {
     assert!(status.success(), "{words:?}: {status}");
 }
 
-/// RabbitMQ that is out of memory takes nothing. So replies wait until it does again, and no command with them.
+/// RabbitMQ that is out of memory takes nothing. So replies wait until it does again, but no command with them, and no stop.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replies_wait_for_a_broker_that_is_out_of_memory() {
-    const SECONDS: &str = "12";
+async fn replies_wait_for_a_broker_that_is_out_of_memory_and_a_stop_does_not() {
+    const SECONDS: &str = "22";
     const COMMANDS: usize = 8;
     let Some(services) = services("block-publishers") else { return };
     let _alone = SERVERS.lock().await;
     // The alarm lasts several times as long as the broker may take for a message.
-    let plan = Plan { publish_timeout_seconds: 1, admin: "127.0.0.1:0", ..Plan::default() };
+    let plan = Plan { publish_timeout_seconds: 3, admin: "127.0.0.1:0", ..Plan::default() };
     let mut site = Site::start("out-of-memory", &plan).await;
     let operator = Operator::of(&site.daemon).await;
-    site.daemon.suspend();
+    let mut calling = Calling::start().await;
     let mut askers = Vec::new();
     for to in [DIRECT, ""].repeat(COMMANDS / 2) {
-        askers.push(Asker::ask(site.place(), to).await);
+        askers.push(Asker::connect(site.place(), to).await);
+    }
+    // So that the commands are in the queue before the alarm, and their replies are not.
+    site.daemon.suspend();
+    for asker in &askers {
+        asker.ask(site.place()).await;
     }
     let is_over = AtomicBool::new(false);
     let alarm = async {
@@ -171,6 +176,7 @@ async fn replies_wait_for_a_broker_that_is_out_of_memory() {
     };
     let replies = async {
         in_need(site.place()).await;
+        calling.site.daemon.terminate();
         site.daemon.resume();
         let accepted = [("command", "agent.put"), ("outcome", "accepted")];
         until("the commands to be applied", SOON, || {
@@ -179,6 +185,8 @@ async fn replies_wait_for_a_broker_that_is_out_of_memory() {
         })
         .await;
         assert!(!is_over.load(Ordering::Relaxed), "the alarm was over before: that shows nothing");
+        calling.ends().await;
+        assert!(!is_over.load(Ordering::Relaxed), "the stop waited for the end of the alarm");
         for asker in &mut askers {
             assert_eq!(asker.status().await, "ACCEPTED");
         }
@@ -195,6 +203,30 @@ async fn replies_wait_for_a_broker_that_is_out_of_memory() {
     site.daemon.stop(SOON).await;
 }
 
+/// A daemon that is stopped in the midst of its calls.
+struct Calling {
+    site: Site,
+    task: String,
+}
+
+impl Calling {
+    async fn start() -> Self {
+        let site = Site::start("stopped-in-need", &Plan::lasting(2_000)).await;
+        site.put_line(1_000, 200).await;
+        let task = site.create("interrupted", 100).await;
+        site.import(&task, &rows(0..900)).await;
+        until("100 calls", SOON, || (site.record().calls.len() >= 100).then_some(())).await;
+        Self { site, task }
+    }
+
+    /// Ends, although it cannot tell of all its calls. That the next daemon tells of them is in `stop`.
+    async fn ends(&mut self) {
+        assert_eq!(self.site.daemon.exit(SOON).await.code(), Some(0));
+        let (called, told) = (self.site.record().calls.len(), self.site.ledger.about("call.ended", &self.task).len());
+        assert!(told < called, "{told} of {called} calls were told of: that shows nothing");
+    }
+}
+
 /// Publishes to nobody until the broker says that it takes no more.
 async fn in_need(place: &Place) {
     let (connection, channel) = place.channel().await.unwrap();
@@ -203,21 +235,27 @@ async fn in_need(place: &Place) {
     let deadline = Instant::now() + SOON;
     while !connection.status().blocked() {
         assert!(Instant::now() < deadline, "waited {SOON:?} in vain for the alarm");
-        drop(tokio::time::timeout(Duration::from_millis(100), nobody()).await);
+        drop(tokio::time::timeout(BETWEEN_LOOKS, nobody()).await);
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 const DIRECT: &str = "amq.rabbitmq.reply-to";
 
 /// Whoever sends one command and wants its reply.
 struct Asker {
+    /// Where the reply goes: nothing else is said there.
+    address: String,
     replies: Consumer,
+    channel: Channel,
     _connection: Connection,
 }
 
 impl Asker {
-    /// Returns when the broker has the command. The reply goes to a queue where nothing else is said.
-    async fn ask(place: &Place, to: &str) -> Self {
+    /// Whoever wants it directly, or else by a queue.
+    async fn connect(place: &Place, to: &str) -> Self {
         let (connection, channel) = place.channel().await.unwrap();
         let exclusive = QueueDeclareOptions { exclusive: true, ..Default::default() };
         let address = match to {
@@ -228,18 +266,23 @@ impl Asker {
         let consumer = channel.basic_consume(address.as_str().into(), "".into(), no_ack, FieldTable::default());
         let replies = consumer.await.unwrap();
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        Self { address, replies, channel, _connection: connection }
+    }
+
+    /// Returns when the broker has the command.
+    async fn ask(&self, place: &Place) {
         let id = Uuid::new_v4().to_string();
-        let properties = BasicProperties::default().with_message_id(id.into()).with_reply_to(address.into());
+        let properties = BasicProperties::default().with_message_id(id.into());
+        let properties = properties.with_reply_to(self.address.as_str().into());
         let body = orders::agent("greeter").to_string();
         let (exchange, key) = (place.name("commands").into(), "agent.put".into());
-        let published =
-            channel.basic_publish(exchange, key, BasicPublishOptions::default(), body.as_bytes(), properties);
+        let options = BasicPublishOptions::default();
+        let published = self.channel.basic_publish(exchange, key, options, body.as_bytes(), properties);
         assert!(published.await.unwrap().await.unwrap().is_ack());
-        Self { replies, _connection: connection }
     }
 
     async fn status(&mut self) -> String {
-        let reply = within("a reply", SOON, self.replies.next()).await.unwrap().unwrap();
+        let reply = within("a reply", 2 * SOON, self.replies.next()).await.unwrap().unwrap();
         serde_json::from_slice::<Value>(&reply.data).unwrap()["status"].as_str().unwrap().to_owned()
     }
 }

@@ -72,7 +72,7 @@ impl Link {
 
     /// Whether the broker takes nothing on this connection for now, because it is out of memory or disk.
     pub async fn is_blocked(&self) -> bool {
-        self.connection.lock().await.as_ref().is_some_and(|open| open.status().blocked())
+        self.connection.lock().await.as_ref().is_some_and(is_blocked)
     }
 
     /// Lets go of the connection, which may be dead without anybody knowing: the next channel is of another one.
@@ -83,13 +83,17 @@ impl Link {
         }
     }
 
-    /// Closes the connection, if it is open.
+    /// Closes the connection, if it is open. A broker in need does not read that.
     pub async fn close(&self) {
-        if let Some(connection) = self.connection.lock().await.take() {
+        if let Some(connection) = self.connection.lock().await.take().filter(|open| !is_blocked(open)) {
             // The peer may be gone already: then there is nothing to close.
             drop(tokio::time::timeout(PATIENCE, connection.close(200, "bye".into())).await);
         }
     }
+}
+
+fn is_blocked(connection: &Connection) -> bool {
+    connection.status().connected() && connection.status().blocked()
 }
 
 #[cfg(test)]

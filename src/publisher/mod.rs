@@ -4,6 +4,7 @@
 //! own that have waited, and those of daemons that are gone. An event for which no queue is bound is parked and
 //! tried again when one is. A row goes when the broker has confirmed it, not before.
 
+mod finish;
 mod window;
 
 use std::collections::{HashSet, VecDeque};
@@ -19,6 +20,7 @@ use crate::retry::Delays;
 use crate::store::daemons::SILENCE;
 use crate::store::{FeedReader, Store, StoreError, StoredEvent};
 use crate::telemetry::metrics::{EVENTS_CONFIRMED, EVENTS_PARKED, Metrics};
+use finish::Finish;
 use window::{Settled, open_channel, publish};
 
 /// Own events that waited for so long were missed by the feed.
@@ -27,8 +29,6 @@ const OVERDUE: Duration = Duration::from_secs(30);
 const SWEEP: Duration = Duration::from_secs(5);
 /// The same while the table has events that the feed could not take.
 const SWEEP_DROPPED: Duration = Duration::from_secs(1);
-/// How long the broker may take nothing once nobody writes events any more.
-const LAST_PATIENCE: Duration = Duration::from_secs(5);
 /// Rows for one sweep.
 const SWEEP_ROWS: i64 = 2_000;
 
@@ -39,9 +39,7 @@ pub struct Publisher {
     bus: Arc<Bus>,
     feed: FeedReader,
     keep_parked: Duration,
-    finish: CancellationToken,
-    /// Since when it is known that nobody writes events any more.
-    finishing: Option<Instant>,
+    finish: Finish,
     /// Taken and not confirmed yet, oldest first; survives a session.
     in_hand: VecDeque<StoredEvent>,
     sweep_due: Instant,
@@ -61,6 +59,9 @@ enum SessionError {
     Store(#[from] StoreError),
     #[error("the broker refused {0} events; they are published again")]
     Refused(usize),
+    /// Everything else has ended.
+    #[error("the broker took nothing in the last {0:?}")]
+    InVain(Duration),
 }
 
 impl Publisher {
@@ -75,21 +76,8 @@ impl Publisher {
         let newly_parked = metrics.counter(&EVENTS_PARKED, &[]);
         let (in_hand, now) = (VecDeque::new(), Instant::now());
         let (sweep_due, taken_at) = (now, now);
-        let (finishing, parked) = (None, 0);
-        Self {
-            store,
-            bus,
-            feed,
-            keep_parked,
-            finish,
-            finishing,
-            in_hand,
-            sweep_due,
-            taken_at,
-            parked,
-            confirmed,
-            newly_parked,
-        }
+        let (finish, parked) = (Finish::when(finish), 0);
+        Self { store, bus, feed, keep_parked, finish, in_hand, sweep_due, taken_at, parked, confirmed, newly_parked }
     }
 
     /// Publishes until told to finish and nothing is left. What the broker does not take then stays in the outbox, and
@@ -98,18 +86,16 @@ impl Publisher {
         let mut delays = Delays::up_to(Duration::from_secs(5));
         loop {
             let began = Instant::now();
-            match self.session().await {
-                Ok(()) => return,
-                Err(error) => tracing::warn!(%error, in_hand = self.in_hand.len(), "publishing paused"),
-            }
-            if self.is_in_vain() {
+            let Err(error) = self.session().await else { return };
+            tracing::warn!(%error, in_hand = self.in_hand.len(), "publishing paused");
+            if self.finish.makes_vain(&error, self.taken_at) {
                 tracing::warn!("what is in the outbox stays there: another daemon, or the next, publishes it");
                 return;
             }
             if began.elapsed() > Duration::from_secs(30) {
                 delays.reset();
             }
-            tokio::time::sleep(delays.next_delay()).await;
+            self.finish.pause(delays.next_delay()).await;
         }
     }
 
@@ -117,24 +103,11 @@ impl Publisher {
         while let Some(batch) = self.feed.ready() {
             self.in_hand.extend(batch);
         }
-        self.finishing().is_some() && self.in_hand.is_empty()
-    }
-
-    fn finishing(&mut self) -> Option<Instant> {
-        if self.finish.is_cancelled() {
-            self.finishing.get_or_insert_with(Instant::now);
-        }
-        self.finishing
-    }
-
-    /// Whether all others have ended and are kept waiting by a broker that is away or in need.
-    fn is_in_vain(&mut self) -> bool {
-        let since = self.finishing().map(|finishing| finishing.max(self.taken_at));
-        since.is_some_and(|since| since.elapsed() >= LAST_PATIENCE)
+        self.finish.has_come() && self.in_hand.is_empty()
     }
 
     async fn session(&mut self) -> Result<(), SessionError> {
-        let channel = open_channel(&self.bus).await?;
+        let channel = self.finish.allows(self.taken_at, open_channel(&self.bus)).await?;
         loop {
             if self.is_done() {
                 // Nobody writes any more, so what the table still has of ours was missed by the feed.
@@ -162,7 +135,7 @@ impl Publisher {
         tokio::select! {
             Some(batch) = self.feed.next() => self.in_hand.extend(batch),
             () = tokio::time::sleep_until(self.sweep_due.into()) => {}
-            () = self.finish.cancelled() => {}
+            _ = self.finish.come() => {}
         }
     }
 
@@ -170,13 +143,15 @@ impl Publisher {
     async fn publish_window(&mut self, channel: &Channel) -> Result<(), SessionError> {
         let count = self.in_hand.len().min(self.bus.confirm_window);
         let window = &self.in_hand.make_contiguous()[..count];
-        let settled = publish(&self.bus, channel, window).await?;
+        let settled = self.finish.allows(self.taken_at, publish(&self.bus, channel, window)).await?;
+        if settled.refused.len() < count {
+            self.taken_at = Instant::now();
+        }
         self.settle(&settled).await?;
         let rest = self.in_hand.split_off(count);
         let window = std::mem::replace(&mut self.in_hand, rest);
         let refused: Vec<_> = window.into_iter().filter(|event| settled.refused.contains(&event.id)).collect();
         self.feed.settled(count - refused.len());
-        self.taken_at = Instant::now();
         if refused.is_empty() {
             return Ok(());
         }
@@ -241,7 +216,7 @@ impl Publisher {
         if samples.is_empty() {
             return Ok(Vec::new());
         }
-        let settled = publish(&self.bus, channel, &samples).await?;
+        let settled = self.finish.allows(self.taken_at, publish(&self.bus, channel, &samples)).await?;
         self.store.delete_parked_events(&settled.confirmed).await?;
         let routable: Vec<String> = samples
             .into_iter()

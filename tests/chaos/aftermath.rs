@@ -1,5 +1,6 @@
 //! What is left when it is over: nothing may be held any more, no message may lie in a queue, and no daemon may have grown.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -29,27 +30,36 @@ pub struct Aftermath {
     folder: PathBuf,
     book: Book,
     warm_up: Option<Duration>,
+    was_seen: Cell<bool>,
 }
 
 impl Aftermath {
     pub fn of(folder: &Path, scale: &Scale) -> Self {
         let warm_up = (scale.faults_for >= LONG).then(|| scale.faults_for.mul_f64(WARM_UP).min(LONGEST_WARM_UP));
-        Self { folder: folder.to_owned(), book: Book::open(folder, "aftermath.jsonl"), warm_up }
-    }
-
-    /// Writes down how large the daemons are, as long as they warm up. One look says nothing: their sessions with the database
-    /// and the broker come and go with the faults, and so do half of their descriptors.
-    pub fn watch_the_warm_up(&self, fleet: &mut Fleet, elapsed: Duration) {
-        if self.warm_up.is_some_and(|warm_up| elapsed < warm_up) {
-            self.measure("WARM_UP", fleet);
+        Self {
+            folder: folder.to_owned(),
+            book: Book::open(folder, "aftermath.jsonl"),
+            warm_up,
+            was_seen: Cell::new(false),
         }
     }
 
-    fn measure(&self, when: &str, fleet: &mut Fleet) {
+    /// Writes down how large the daemons are, as long as they warm up, and until one was old enough. One look says nothing: their sessions with the database
+    /// and the broker come and go with the faults, and so do half of their descriptors.
+    pub fn watch_the_warm_up(&self, fleet: &mut Fleet, elapsed: Duration) {
+        if self.warm_up.is_some_and(|warm_up| elapsed < warm_up || !self.was_seen.get()) {
+            let seen = self.measure("WARM_UP", fleet);
+            self.was_seen.set(self.was_seen.get() || seen > 0);
+        }
+    }
+
+    /// Gives how many daemons could be measured.
+    fn measure(&self, when: &str, fleet: &mut Fleet) -> usize {
         let well = fleet.members.iter_mut().filter(|member| member.condition == Condition::Healthy);
         let lines: Vec<Value> =
             well.filter(|member| member.age() > GROWN_UP).map(|member| size(when, member)).collect();
         self.book.write(&lines);
+        lines.len()
     }
 
     /// Waits until nothing is held, and writes down what is held when that is so or the time is over.

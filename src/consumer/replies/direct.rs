@@ -61,8 +61,7 @@ impl DirectReplies {
                     return;
                 }
             };
-            let published = async { publish(&channel, &reply).await?.await };
-            let Err(error) = in_time((&self.link, self.patience), published).await else {
+            let Err(error) = in_time((&self.link, self.patience), publish(&channel, &reply)).await else {
                 self.channel = Some(channel);
                 return;
             };

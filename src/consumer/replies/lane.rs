@@ -42,16 +42,17 @@ impl Lane {
         Self { sender, room, is_stuck: AtomicBool::new(false), patience, sending: tokio::spawn(send(replies)) }
     }
 
-    /// Waits for room while the broker takes what there is. When it takes nothing, the reply is given up, so that no command
-    /// waits for the replies to others.
+    /// Waits for room as long as `patience`; after one that did so in vain the next do not wait until there is some, so that no
+    /// command waits for the replies to others. A reply without room is given up.
     pub async fn put(&self, (envelope, to): (&Envelope, &str), body: String) {
         let Some(room) = self.room_for(&body).await else {
             let to = excerpt(to, SHOWN);
             return tracing::warn!(to, "a reply is given up: too many wait for RabbitMQ to take them");
         };
         let (to, correlation_id) = (to.to_owned(), envelope.correlation_id.clone());
-        // The task cannot have ended while there is somebody to send to it.
-        drop(self.sender.send(Reply { to, correlation_id, body, tries: 0, _room: room }));
+        if self.sender.send(Reply { to, correlation_id, body, tries: 0, _room: room }).is_err() {
+            tracing::error!("ALARM: the task that sends replies fell; start the daemon again");
+        }
     }
 
     async fn room_for(&self, body: &str) -> Option<OwnedSemaphorePermit> {
@@ -63,10 +64,12 @@ impl Lane {
     }
 
     pub async fn close(self) {
-        let Self { sender, mut sending, .. } = self;
+        let Self { sender, room, mut sending, .. } = self;
         drop(sender);
         if tokio::time::timeout(AT_THE_END, &mut sending).await.is_err() {
-            tracing::warn!("the last replies are given up: RabbitMQ does not take them");
+            if room.available_permits() < ROOM as usize {
+                tracing::warn!("the last replies are given up: RabbitMQ does not take them");
+            }
             sending.abort();
         }
     }

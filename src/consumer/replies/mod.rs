@@ -15,7 +15,7 @@ mod ordinary;
 use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{Channel, PublisherConfirm};
+use lapin::{Channel, Confirmation};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::bus::{Bus, BusError, Envelope, Link, reply_properties};
@@ -84,23 +84,27 @@ async fn open_channel(link: &Link) -> Result<Channel, BusError> {
     Ok(channel)
 }
 
-async fn publish(channel: &Channel, reply: &Reply) -> Result<PublisherConfirm, lapin::Error> {
+/// Publishes it and waits for the confirm.
+async fn publish(channel: &Channel, reply: &Reply) -> Result<Confirmation, lapin::Error> {
     let properties = reply_properties(reply.correlation_id.as_deref());
-    let to = reply.to.as_str().into();
-    channel.basic_publish("".into(), to, BasicPublishOptions::default(), reply.body.as_bytes(), properties).await
+    let (to, options) = (reply.to.as_str().into(), BasicPublishOptions::default());
+    channel.basic_publish("".into(), to, options, reply.body.as_bytes(), properties).await?.await
 }
 
 /// Waits for a step of the broker's as long as `patience`, and for as long as it is in need: out of memory or disk, it takes
-/// nothing and loses nothing.
+/// nothing and loses nothing. Must be polled meanwhile.
 async fn in_time<T>(
     (link, patience): (&Link, Duration),
     step: impl Future<Output = Result<T, lapin::Error>>,
 ) -> Result<T, BusError> {
     tokio::pin!(step);
+    let mut was_blocked = false;
     loop {
         match tokio::time::timeout(patience, &mut step).await {
             Ok(done) => return done.map_err(BusError::ChannelEnded),
-            Err(_) if link.is_blocked().await => {}
+            Err(_) if link.is_blocked().await => was_blocked = true,
+            // It is in need no more, and what was held back is only now on its way.
+            Err(_) if was_blocked => was_blocked = false,
             Err(_) => return Err(BusError::Timeout("reply", patience)),
         }
     }

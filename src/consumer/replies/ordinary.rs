@@ -52,8 +52,10 @@ impl OrdinaryReplies {
             while let Some((reply, outcome)) = self.in_the_air.next().await {
                 drop(self.settle(reply, outcome));
             }
-            tracing::warn!(%error, replies = self.waiting.len(), "replies wait for another connection");
-            tokio::time::sleep(self.delays.next_delay()).await;
+            if !self.waiting.is_empty() {
+                tracing::warn!(%error, replies = self.waiting.len(), "replies wait for another connection");
+                tokio::time::sleep(self.delays.next_delay()).await;
+            }
         }
         self.link.close().await;
     }
@@ -71,7 +73,7 @@ impl OrdinaryReplies {
         let mut more_may_come = true;
         loop {
             while let Some(reply) = self.waiting.pop_front() {
-                self.publish(&channel, reply).await?;
+                self.publish(&channel, reply);
             }
             tokio::select! {
                 Some((reply, outcome)) = self.in_the_air.next() => self.settle(reply, outcome)?,
@@ -84,19 +86,14 @@ impl OrdinaryReplies {
         }
     }
 
-    async fn publish(&mut self, channel: &Channel, reply: Reply) -> Result<(), BusError> {
-        match in_time((&self.link, self.patience), publish(channel, &reply)).await {
-            Ok(confirm) => {
-                let (link, patience) = (self.link.clone(), self.patience);
-                let settled = async move { (reply, in_time((&link, patience), confirm).await) };
-                self.in_the_air.push(settled.boxed());
-                Ok(())
-            }
-            Err(error) => {
-                self.waiting.push_front(reply);
-                Err(error)
-            }
-        }
+    /// Each watches over itself: whoever waited for one to be written would not see an alarm begin or end for the others.
+    fn publish(&self, channel: &Channel, reply: Reply) {
+        let (link, channel, patience) = (self.link.clone(), channel.clone(), self.patience);
+        let settled = async move {
+            let outcome = in_time((&link, patience), publish(&channel, &reply)).await;
+            (reply, outcome)
+        };
+        self.in_the_air.push(settled.boxed());
     }
 
     /// One that its connection has not confirmed waits for the next, and that one is over.
