@@ -1,7 +1,7 @@
 //! Replies to queues, which is what most senders want.
 //!
 //! Many are in the air at once. Those that a connection has not confirmed when it ends are sent again by the next one, and can
-//! then arrive twice. A reply that is never confirmed, because nobody leads its queue, say, costs the others their
+//! then arrive more than once. A reply that is never confirmed, because nobody leads its queue, say, costs the others their
 //! connection a few times and is then given up.
 
 use std::collections::VecDeque;
@@ -37,7 +37,7 @@ pub(super) struct OrdinaryReplies {
 }
 
 impl OrdinaryReplies {
-    /// By a connection that is nobody else's; each publish and each confirm may take as long as `patience`.
+    /// By a connection that is nobody else's; a publish with its confirm may take as long as `patience`.
     pub fn new(link: Link, patience: Duration) -> Self {
         let delays = Delays::up_to(LONGEST_PAUSE);
         Self { link: Arc::new(link), patience, delays, waiting: VecDeque::new(), in_the_air: FuturesUnordered::new() }
